@@ -1,0 +1,1 @@
+"""Pure models: networks, losses and classifiers, without any process."""
