@@ -12,15 +12,15 @@ class NonFiniteGuardFactory(tff.aggregators.UnweightedAggregationFactory):
   Neither `tff.aggregators.clipping_factory` nor the clip of a DP query stops a
   NaN: no comparison with it is true, so one client's NaN becomes everyone's.
   Augenstein et al. (2020), arXiv 1911.06679, zero such updates on the client,
-  as `tff.learning`'s own client work does; this factory does it for any process.
-  It has to be outermost, before anything else sees the update.
+  as `tff.learning`'s own client work does; this factory does it for any
+  process. It has to be outermost, before anything else sees the update.
 
   Formal guarantees: a client's update is replaced by a function of that update
-  alone, so the sensitivity of what follows is unchanged. The *count* is an exact
-  number about users without differential privacy: ask for it knowingly.
+  alone, so the sensitivity of what follows is unchanged. The *count* is an
+  exact number about users, without differential privacy: ask for it knowingly.
 
-  Edge cases: an update without floating tensors passes as it is; an empty cohort
-  has a count of 0.
+  Edge cases: an update without floating tensors passes as it is; an empty
+  cohort has a count of 0.
   """
 
   def __init__(
@@ -57,8 +57,8 @@ class NonFiniteGuardFactory(tff.aggregators.UnweightedAggregationFactory):
 
     Returns:
       A `tff.templates.AggregationProcess` with the state of the inner one and,
-      if the count is released, the measurements `non_finite_clients` (int32, the
-      number of clients whose update was zeroed) and `inner`.
+      if the count is released, the measurements `non_finite_clients` (int32,
+      the number of clients whose update was zeroed) and `inner`.
     """
     process = self._inner.create(value_type)
 

@@ -125,9 +125,9 @@ def build_dp_fed_gan(
   of the aggregate and so as private as it is) and `clients` (what
   `client_metrics` asks for).
 
-  All of a round's own randomness derives from `seed`, the round's number and, on
-  a client, the client's images, so a repeated round repeats exactly. The noise
-  of the aggregator is not seeded.
+  All of a round's own randomness derives from `seed`, the round's number and,
+  on a client, the client's images, so a repeated round repeats exactly. The
+  noise of the aggregator is not seeded.
 
   Formal guarantees: of the users' data, only the aggregate of the discriminator
   updates reaches the server, so the process has the privacy of `aggregator`.
@@ -158,8 +158,8 @@ def build_dp_fed_gan(
     generator_steps: Steps of the generator a round (the paper's n_G); at least
       0.
     generator_batch_size: Generated images a step; `batch_size` by default.
-    averaging_decay: The weight, in (0, 1), that an exponential moving average of
-      the generator keeps at each round; no average by default.
+    averaging_decay: The weight, in (0, 1), that an exponential moving average
+      of the generator keeps at each round; no average by default.
     client_metrics: Names from `CLIENT_METRICS` of exact, *not* differentially
       private sums to release each round: the number of clients, of images used,
       the sum of their losses, the number of zeroed clients.
@@ -197,9 +197,7 @@ def build_dp_fed_gan(
 
   @tff.tensorflow.computation
   def initial_weights():
-    generator, statistics = model.generator.init(
-      _seed(seed, _INIT_GENERATOR)
-    )
+    generator, statistics = model.generator.init(_seed(seed, _INIT_GENERATOR))
     return GanWeights(
       discriminator=model.discriminator.init(_seed(seed, _INIT_DISCRIMINATOR)),
       generator=generator,
@@ -232,9 +230,7 @@ def build_dp_fed_gan(
     )
 
   state_type = initialize.type_signature.result.member
-  data_type = tff.SequenceType(
-    tff.TensorType(np.float32, model.image_shape)
-  )
+  data_type = tff.SequenceType(tff.TensorType(np.float32, model.image_shape))
 
   @tff.tensorflow.computation(np.int32, weights_type)
   def start_round(round_num, weights):
@@ -245,9 +241,7 @@ def build_dp_fed_gan(
       seed=_seed(seed, _CLIENTS, round_num),
     )
 
-  @tff.tensorflow.computation(
-    start_round.type_signature.result, data_type
-  )
+  @tff.tensorflow.computation(start_round.type_signature.result, data_type)
   def client_work(start, dataset):
     images = gan_steps.read_images(
       dataset, model.image_shape, max_client_images
@@ -413,7 +407,9 @@ def _seed(seed: int, *data) -> tf.Tensor:
 
 
 def _specs(weights) -> Any:
-  return tf.nest.map_structure(lambda w: tf.TensorSpec(w.shape, w.dtype), weights)
+  return tf.nest.map_structure(
+    lambda w: tf.TensorSpec(w.shape, w.dtype), weights
+  )
 
 
 def _average(decay: Optional[float], average, weights):

@@ -68,9 +68,7 @@ def conv2d_transpose(
   return tf.nn.bias_add(result, bias)
 
 
-def batch_moments(
-  x: tf.Tensor, mask: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def batch_moments(x: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
   """Mean and variance of each column of `x` [batch, n] over unmasked rows."""
   weights = mask[:, tf.newaxis]
   count = tf.reduce_sum(mask)

@@ -91,8 +91,8 @@ class WassersteinLoss(GanLoss):
   """The Wasserstein loss with gradient penalty (WGAN-GP).
 
   Gulrajani et al. (2017), Improved Training of Wasserstein GANs, arXiv
-  1704.00028, algorithm 1; used with weight 10 by Augenstein et al. (2020), arXiv
-  1911.06679.
+  1704.00028, algorithm 1; used with weight 10 by Augenstein et al. (2020),
+  arXiv 1911.06679.
 
   Attributes:
     gradient_penalty: The weight of the penalty (lambda), at least 0.

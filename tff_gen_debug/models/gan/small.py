@@ -31,7 +31,9 @@ def small_discriminator(filters: int = 32) -> network.Discriminator:
   def init(seed):
     return (
       *layers.affine_weights([4, 4, 1, filters], filters, seed, 0),
-      *layers.affine_weights([4, 4, filters, 2 * filters], 2 * filters, seed, 1),
+      *layers.affine_weights(
+        [4, 4, filters, 2 * filters], 2 * filters, seed, 1
+      ),
       *layers.affine_weights([flat, 1], 1, seed, 2),
     )
 

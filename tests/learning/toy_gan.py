@@ -1,0 +1,86 @@
+"""A one-dimensional GAN small enough to train by hand.
+
+An "image" is one number. The generator makes `offset + spread * latent`, the
+discriminator's logit is `slope * image + bias`, and the references below are
+their derivatives written out in NumPy.
+"""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tff_gen_debug.models import gan
+
+OFFSET, SLOPE, BIAS = -0.5, 0.25, 0.125
+
+
+def generator(spread: float) -> gan.Generator:
+  def init(seed):
+    del seed
+    return (tf.constant([OFFSET]),), ()
+
+  def apply(weights, statistics, latent, training):
+    del training
+    return weights[0] + spread * latent, statistics
+
+  return gan.Generator(latent_dim=1, init=init, apply=apply)
+
+
+def discriminator() -> gan.Discriminator:
+  def init(seed):
+    del seed
+    return tf.constant([SLOPE]), tf.constant(BIAS)
+
+  def apply(weights, images, mask):
+    del mask
+    slope, bias = weights
+    return images[:, 0] * slope[0] + bias
+
+  return gan.Discriminator(init=init, apply=apply)
+
+
+def model(loss: gan.GanLoss, spread: float = 0.0) -> gan.GanModel:
+  return gan.GanModel(
+    generator(spread), discriminator(), loss, image_shape=(1,)
+  )
+
+
+def dataset(values) -> tf.data.Dataset:
+  array = np.asarray(values, np.float32).reshape([-1, 1])
+  return tf.data.Dataset.from_tensor_slices(array)
+
+
+def sgd(learning_rate: float) -> tff.learning.optimizers.Optimizer:
+  return tff.learning.optimizers.build_sgdm(learning_rate)
+
+
+def _sigmoid(x):
+  return 1.0 / (1.0 + np.exp(-x))
+
+
+def non_saturating_step(slope, bias, real, fake, learning_rate, label):
+  """One SGD step on real images that all equal `real`, against `fake`."""
+  # d/dlogit of the cross entropy with a target t is sigmoid(logit) - t.
+  on_real = _sigmoid(slope * real + bias) - label
+  on_fake = _sigmoid(slope * fake + bias)
+  slope_gradient = on_real * real + on_fake * fake
+  return (
+    slope - learning_rate * slope_gradient,
+    bias - learning_rate * (on_real + on_fake),
+  )
+
+
+def wasserstein_step(slope, bias, real, fake, learning_rate, penalty):
+  """The same for the Wasserstein loss: the critic's slope is its gradient."""
+  gradient = (fake - real) + penalty * 2 * (abs(slope) - 1) * np.sign(slope)
+  return slope - learning_rate * gradient, bias
+
+
+def non_saturating_generator_step(offset, slope, bias, learning_rate):
+  gradient = (_sigmoid(slope * offset + bias) - 1.0) * slope
+  return offset - learning_rate * gradient
+
+
+def wasserstein_generator_step(offset, slope, bias, learning_rate):
+  del bias
+  return offset + learning_rate * slope

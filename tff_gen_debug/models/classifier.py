@@ -1,0 +1,467 @@
+"""The primary model of Augenstein et al. (2020, arXiv 1911.06679): a small CNN.
+
+Conv 32 3x3 - MaxPool - Conv 64 3x3 - MaxPool - Conv 64 3x3 - Dense 64 - Dense
+classes, ReLU between, valid padding (section 5 and the authors' code). It reads
+float32 `[n, 28, 28, 1]` images in [-1, 1], background -1.
+
+The network exists once as the pure function `apply`, which is what runs inside
+a TFF client computation, and once as a Keras model, which `train_classifier`
+fits; both use the same weights in the same order.
+"""
+
+import dataclasses
+import io
+import os
+from typing import Any, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tff_gen_debug import files
+
+IMAGE_SHAPE = (28, 28, 1)
+
+_NUM_CONVOLUTIONS = 3
+_NUM_ARRAYS = 2 * (_NUM_CONVOLUTIONS + 2)
+
+# Full-width activations take about 0.2 MB an image.
+_PREDICTION_BATCH = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+  """Sizes of the CNN; the defaults are the paper's, for ten digits.
+
+  Attributes:
+    num_classes: Number of classes, >= 2: 10 for digits, 36 for EMNIST with
+      folded labels.
+    conv_widths: Channels of the three convolutions, each >= 1.
+    dense_width: Units of the hidden dense layer, >= 1.
+  """
+
+  num_classes: int = 10
+  conv_widths: Tuple[int, int, int] = (32, 64, 64)
+  dense_width: int = 64
+
+  def __post_init__(self):
+    if self.num_classes < 2:
+      raise ValueError(
+        f"num_classes must be at least 2, got {self.num_classes}"
+      )
+    if len(self.conv_widths) != _NUM_CONVOLUTIONS or min(self.conv_widths) < 1:
+      raise ValueError(
+        f"conv_widths must be {_NUM_CONVOLUTIONS} positive integers, got "
+        f"{self.conv_widths}"
+      )
+    if self.dense_width < 1:
+      raise ValueError(
+        f"dense_width must be at least 1, got {self.dense_width}"
+      )
+
+  @property
+  def weight_shapes(self) -> List[Tuple[int, ...]]:
+    """Shapes of kernels and biases, layer by layer, as `apply` takes them."""
+    shapes: List[Tuple[int, ...]] = []
+    channels = IMAGE_SHAPE[2]
+    for width in self.conv_widths:
+      shapes += [(3, 3, channels, width), (width,)]
+      channels = width
+    # 28 -> 26 -> 13 -> 11 -> 5 -> 3 pixels.
+    inputs = 3 * 3 * channels
+    for width in (self.dense_width, self.num_classes):
+      shapes += [(inputs, width), (width,)]
+      inputs = width
+    return shapes
+
+
+def initial_weights(
+  architecture: Architecture, seed: int
+) -> Tuple[np.ndarray, ...]:
+  """Glorot-uniform kernels and zero biases, float32, a function of `seed`."""
+  rng = np.random.default_rng(seed)
+  weights = []
+  for shape in architecture.weight_shapes:
+    if len(shape) == 1:
+      weights.append(np.zeros(shape, np.float32))
+    else:
+      receptive_field = int(np.prod(shape[:-2]))
+      limit = np.sqrt(6 / (receptive_field * (shape[-2] + shape[-1])))
+      weights.append(rng.uniform(-limit, limit, shape).astype(np.float32))
+  return tuple(weights)
+
+
+def apply(weights: Sequence[Any], images: Any) -> tf.Tensor:
+  """The network as a pure function of plain TensorFlow operations.
+
+  Args:
+    weights: Ten float32 tensors or arrays: kernel and bias of three
+      convolutions and two dense layers, as in `Architecture.weight_shapes`.
+    images: float32 tensor `[n, 28, 28, 1]` in [-1, 1]; n = 0 is legal.
+
+  Returns:
+    float32 logits `[n, num_classes]`.
+  """
+  x = tf.convert_to_tensor(images)
+  for layer in range(_NUM_CONVOLUTIONS):
+    kernel, bias = weights[2 * layer : 2 * layer + 2]
+    x = tf.nn.relu(tf.nn.conv2d(x, kernel, strides=1, padding="VALID") + bias)
+    if layer < _NUM_CONVOLUTIONS - 1:
+      x = tf.nn.max_pool2d(x, ksize=2, strides=2, padding="VALID")
+  hidden_kernel, hidden_bias, kernel, bias = weights[2 * _NUM_CONVOLUTIONS :]
+  # An empty batch leaves -1 undetermined, so both sizes are spelled out.
+  x = tf.reshape(x, [tf.shape(x)[0], tf.shape(hidden_kernel)[0]])
+  x = tf.nn.relu(tf.matmul(x, hidden_kernel) + hidden_bias)
+  return tf.matmul(x, kernel) + bias
+
+
+_apply_function = tf.function(apply, reduce_retracing=True)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Classifier:
+  """A trained CNN and what the library asks of a primary model.
+
+  Attributes:
+    weights: Ten float32 arrays in the order of `Architecture.weight_shapes`;
+      pass them to `apply` inside client computations.
+  """
+
+  weights: Tuple[np.ndarray, ...]
+
+  def __post_init__(self):
+    weights = tuple(np.asarray(w, np.float32) for w in self.weights)
+    object.__setattr__(self, "weights", weights)
+    shapes = [w.shape for w in weights]
+    if len(shapes) != _NUM_ARRAYS or shapes != self.architecture.weight_shapes:
+      raise ValueError(
+        f"weights must be the {_NUM_ARRAYS} arrays of "
+        f"Architecture.weight_shapes, got shapes {shapes}"
+      )
+    if not all(np.all(np.isfinite(w)) for w in weights):
+      raise ValueError("weights must be finite")
+
+  @property
+  def architecture(self) -> Architecture:
+    """The sizes that the weights' biases imply."""
+    biases = [len(w) for w in self.weights[1::2]]
+    return Architecture(
+      num_classes=biases[-1],
+      conv_widths=tuple(biases[:_NUM_CONVOLUTIONS]),  # type: ignore[arg-type]
+      dense_width=biases[-2],
+    )
+
+  @property
+  def num_classes(self) -> int:
+    return len(self.weights[-1])
+
+  def features(self, images: np.ndarray) -> np.ndarray:
+    """Logits, the features on which the authors take Frechet distances.
+
+    Args:
+      images: Floats `[n, 28, 28, 1]` in [-1, 1].
+
+    Returns:
+      float32 `[n, num_classes]`.
+
+    Raises:
+      ValueError: If `images` has another shape.
+    """
+    images = _check_images(images)
+    batches = [np.zeros((0, self.num_classes), np.float32)]
+    for start in range(0, len(images), _PREDICTION_BATCH):
+      batch = images[start : start + _PREDICTION_BATCH]
+      batches.append(_apply_function(self.weights, tf.constant(batch)).numpy())
+    return np.concatenate(batches)
+
+  def probabilities(self, images: np.ndarray) -> np.ndarray:
+    """Class probabilities, float32 `[n, num_classes]`; see `features`."""
+    logits = self.features(images)
+    unnormalized = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return unnormalized / unnormalized.sum(axis=1, keepdims=True)
+
+  def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
+    """Share of images whose largest logit is their label's.
+
+    Args:
+      images: Floats `[n, 28, 28, 1]` in [-1, 1], n >= 1.
+      labels: Integers `[n]`.
+
+    Returns:
+      A number in [0, 1].
+
+    Raises:
+      ValueError: If there are no images or the shapes do not fit.
+    """
+    labels = np.asarray(labels)
+    if len(images) == 0 or labels.shape != (len(images),):
+      raise ValueError(
+        "labels must hold one integer an image, for at least one image, got "
+        f"shape {list(labels.shape)} for {len(images)} images"
+      )
+    return float(np.mean(self.features(images).argmax(axis=1) == labels))
+
+  def save(self, path: Union[str, os.PathLike]) -> None:
+    """Writes the weights to an npz file at exactly `path`, atomically."""
+    buffer = io.BytesIO()
+    arrays = {f"weight_{i}": w for i, w in enumerate(self.weights)}
+    np.savez_compressed(buffer, **arrays)
+    files.write_atomically(path, buffer.getvalue())
+
+  @classmethod
+  def load(cls, path: Union[str, os.PathLike]) -> "Classifier":
+    """Reads what `save` wrote.
+
+    Args:
+      path: The npz file.
+
+    Returns:
+      The classifier.
+
+    Raises:
+      FileNotFoundError: If there is no such file.
+      ValueError: If the file is not an undamaged set of weights.
+    """
+    with open(path, "rb") as file:
+      try:
+        with np.load(file, allow_pickle=False) as arrays:
+          return cls(tuple(arrays[f"weight_{i}"] for i in range(_NUM_ARRAYS)))
+      except (
+        Exception
+      ) as error:  # zipfile, zlib and NumPy each raise their own.
+        raise ValueError(
+          f"path {os.fspath(path)!r} does not hold a classifier: {error}"
+        ) from error
+
+
+def build_keras_model(
+  architecture: Architecture, weights: Optional[Sequence[np.ndarray]] = None
+) -> tf.keras.Model:
+  """The same network as an uncompiled Keras model that returns logits.
+
+  Args:
+    architecture: Sizes.
+    weights: Optional weights in the order of `Architecture.weight_shapes`; by
+      default Keras draws its own.
+
+  Returns:
+    A `tf.keras.Sequential` from `[n, 28, 28, 1]` to logits.
+  """
+  layers = tf.keras.layers
+  first, second, third = architecture.conv_widths
+  model = tf.keras.Sequential(
+    [
+      layers.InputLayer(IMAGE_SHAPE),
+      layers.Conv2D(first, 3, activation="relu"),
+      layers.MaxPooling2D(),
+      layers.Conv2D(second, 3, activation="relu"),
+      layers.MaxPooling2D(),
+      layers.Conv2D(third, 3, activation="relu"),
+      layers.Flatten(),
+      layers.Dense(architecture.dense_width, activation="relu"),
+      layers.Dense(architecture.num_classes),
+    ]
+  )
+  if weights is not None:
+    model.set_weights(list(weights))
+  return model
+
+
+def as_functional_model(
+  architecture: Architecture, seed: int = 0
+) -> tff.learning.models.FunctionalModel:
+  """The network for `tff.learning` algorithms, with cross entropy on logits.
+
+  It reports no metrics, so that a process built on it releases nothing but its
+  weights.
+
+  Args:
+    architecture: Sizes.
+    seed: Seed of the initial weights.
+
+  Returns:
+    A functional model of batches `(images float32 [n, 28, 28, 1], labels int32
+    [n])`.
+  """
+
+  @tf.function
+  def predict_on_batch(model_weights, images, training):
+    del training  # The network has no layer that depends on it.
+    trainable, _ = model_weights
+    return apply(trainable, images)
+
+  @tf.function
+  def loss(output, label, sample_weight=None):
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+      labels=label, logits=output
+    )
+    if sample_weight is not None:
+      losses = losses * sample_weight
+    return tf.reduce_mean(losses)
+
+  return tff.learning.models.FunctionalModel(
+    initial_weights=(initial_weights(architecture, seed), ()),
+    predict_on_batch_fn=predict_on_batch,
+    loss_fn=loss,
+    input_spec=(
+      tf.TensorSpec((None, *IMAGE_SHAPE), tf.float32),
+      tf.TensorSpec((None,), tf.int32),
+    ),
+  )
+
+
+def train_classifier(
+  images: np.ndarray,
+  labels: np.ndarray,
+  *,
+  num_classes: int,
+  epochs: int = 3,
+  seed: int = 0,
+  batch_size: int = 32,
+  learning_rate: float = 1e-3,
+  architecture: Optional[Architecture] = None,
+) -> Classifier:
+  """Trains the CNN centrally with Adam, by default as the paper did.
+
+  Not private: the images must be ones that may be looked at.
+
+  Args:
+    images: Floats `[n, 28, 28, 1]` in [-1, 1], n >= 1.
+    labels: Integers `[n]` in [0, num_classes).
+    num_classes: Number of classes.
+    epochs: Passes over the images, >= 1.
+    seed: Seed of the initial weights and of the order of the images.
+    batch_size: Images a step, >= 1.
+    learning_rate: Adam's, > 0.
+    architecture: Sizes of the network; by default the paper's.
+
+  Returns:
+    The trained classifier.
+
+  Raises:
+    ValueError: If an argument breaks its rule.
+  """
+  images = _check_images(images)
+  labels = np.asarray(labels)
+  if len(images) == 0 or labels.shape != (len(images),):
+    raise ValueError(
+      "labels must hold one integer an image, for at least one image, got "
+      f"shape {list(labels.shape)} for {len(images)} images"
+    )
+  if not np.issubdtype(labels.dtype, np.integer):
+    raise TypeError(f"labels must be integers, got dtype {labels.dtype}")
+  if labels.min() < 0 or labels.max() >= num_classes:
+    raise ValueError(
+      f"labels must be in [0, {num_classes}), got values in "
+      f"[{labels.min()}, {labels.max()}]"
+    )
+  architecture = architecture or Architecture(num_classes)
+  if architecture.num_classes != num_classes:
+    raise ValueError(
+      "architecture must have num_classes classes, got "
+      f"{architecture.num_classes} and {num_classes}"
+    )
+  _check_positive(
+    epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
+  )
+  model = build_keras_model(architecture, initial_weights(architecture, seed))
+  model.compile(
+    tf.keras.optimizers.Adam(learning_rate),
+    tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+  )
+  dataset = tf.data.Dataset.from_tensor_slices((images, labels))
+  dataset = dataset.shuffle(len(images), seed=seed).batch(batch_size)
+  model.fit(dataset, epochs=epochs, verbose=0)
+  return Classifier(tuple(model.get_weights()))
+
+
+def train_classifier_federated(
+  client_data: tff.simulation.datasets.ClientData,
+  *,
+  rounds: int,
+  clients_per_round: int,
+  client_epochs: int = 1,
+  batch_size: int = 16,
+  client_learning_rate: float = 0.1,
+  seed: int = 0,
+  architecture: Optional[Architecture] = None,
+) -> Classifier:
+  """Trains the CNN with `tff.learning`'s federated averaging.
+
+  Not private: updates are averaged without clipping or noise, weighted by each
+  client's number of examples. The primary model is usually one that exists
+  already; this is for those who have none.
+
+  Args:
+    client_data: Clients whose examples are mappings with `image`, float32
+      `[28, 28, 1]` in [-1, 1], and `label`, int32.
+    rounds: Rounds of averaging, >= 1.
+    clients_per_round: Cohort, drawn uniformly without replacement, from 1 to
+      the number of clients.
+    client_epochs: Passes a client makes over its examples in a round, >= 1.
+    batch_size: Images a client's step, >= 1.
+    client_learning_rate: Of the clients' SGD, > 0.
+    seed: Seed of the initial weights, the cohorts and the order of examples.
+    architecture: Sizes of the network; by default the paper's, ten classes.
+
+  Returns:
+    The trained classifier.
+
+  Raises:
+    ValueError: If an argument breaks its rule.
+  """
+  _check_positive(
+    rounds=rounds,
+    clients_per_round=clients_per_round,
+    client_epochs=client_epochs,
+    batch_size=batch_size,
+    client_learning_rate=client_learning_rate,
+  )
+  num_clients = len(client_data.client_ids)
+  if clients_per_round > num_clients:
+    raise ValueError(
+      f"clients_per_round must be at most the {num_clients} clients of "
+      f"client_data, got {clients_per_round}"
+    )
+  structure = client_data.element_type_structure
+  if not {"image", "label"} <= set(structure):
+    raise ValueError(
+      "client_data must have the fields image and label, got "
+      f"{sorted(structure)}"
+    )
+
+  def batches(dataset):
+    dataset = dataset.shuffle(1024, seed=seed).repeat(client_epochs)
+    dataset = dataset.batch(batch_size)
+    return dataset.map(lambda batch: (batch["image"], batch["label"]))
+
+  process = tff.learning.algorithms.build_weighted_fed_avg(
+    as_functional_model(architecture or Architecture(), seed),
+    tff.learning.optimizers.build_sgdm(float(client_learning_rate)),
+    loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
+  )
+  process = tff.simulation.compose_dataset_computation_with_learning_process(
+    client_data.preprocess(batches).dataset_computation, process
+  )
+  rng = np.random.default_rng(seed)
+  state = process.initialize()
+  for _ in range(rounds):
+    chosen = rng.choice(num_clients, clients_per_round, replace=False)
+    cohort = [client_data.client_ids[i] for i in chosen]
+    state = process.next(state, cohort).state
+  return Classifier(tuple(process.get_model_weights(state).trainable))
+
+
+def _check_positive(**values: float) -> None:
+  for name, value in values.items():
+    if not value > 0:
+      raise ValueError(f"{name} must be positive, got {value}")
+
+
+def _check_images(images: np.ndarray) -> np.ndarray:
+  images = np.asarray(images)
+  if images.ndim != 4 or images.shape[1:] != IMAGE_SHAPE:
+    raise ValueError(
+      f"images must have shape [n, 28, 28, 1], got {list(images.shape)}"
+    )
+  return images.astype(np.float32, copy=False)

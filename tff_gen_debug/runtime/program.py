@@ -1,0 +1,204 @@
+"""The training program: rounds, budget, checkpoints and releases.
+
+A `tff.program` in the sense of TFF: a loop over rounds whose state goes to a
+`tff.program.FileProgramStateManager` and whose results to
+`tff.program.ReleaseManager`s. A run may be killed at any point and started
+again: it goes on from its last checkpoint, and since nothing of a round is
+released before a checkpoint holds that round *and what it cost*, no round whose
+results anyone saw is run a second time.
+"""
+
+import asyncio
+import collections
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent import futures
+import copy
+import dataclasses
+import os
+from typing import Any, Optional, TypeVar
+
+from absl import logging
+import dp_accounting
+import tensorflow as tf
+import tensorflow_federated as tff
+import tqdm
+
+from tff_gen_debug.privacy import ledger as ledger_lib
+
+_T = TypeVar("_T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+  """What each round costs, and how much may be spent.
+
+  Attributes:
+    round_event: The event of one round, usually `PrivacyPlan.round_event`.
+    ledger: What has been spent before the first round; the rounds are recorded
+      in a copy.
+    stop_at_epsilon: The run stops before the round that would take the ledger
+      over it; no limit by default.
+  """
+
+  round_event: dp_accounting.DpEvent
+  ledger: ledger_lib.PrivacyLedger
+  stop_at_epsilon: Optional[float] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingResult:
+  """How a run ended.
+
+  Attributes:
+    state: The state of the process after the last round.
+    rounds: The number of rounds in `state`.
+    ledger: What has been spent.
+    stopped_by_budget: Whether the budget ended the run before its last round.
+  """
+
+  state: Any
+  rounds: int
+  ledger: ledger_lib.PrivacyLedger
+  stopped_by_budget: bool
+
+
+def train(
+  process: tff.learning.templates.LearningProcess,
+  *,
+  sample_clients: Callable[[int], Sequence[str]],
+  client_datasets: Mapping[str, tf.data.Dataset],
+  rounds: int,
+  budget: Budget,
+  directory: str,
+  checkpoint_every: int = 20,
+  release_managers: Sequence[tff.program.ReleaseManager] = (),
+  on_checkpoint: Optional[Callable[[Any, int], None]] = None,
+  description: str = "train",
+  show_progress: bool = True,
+) -> TrainingResult:
+  """Runs `process` for `rounds` rounds, or goes on with an earlier run.
+
+  Args:
+    process: The process to run. Its metrics are all that can be released; what
+      is not private in them must have been asked for when it was built.
+    sample_clients: From a round's number, counted from 0, the ids of its
+      cohort; usually `ClientSampler.sample` of the plan. It has to be a
+      function of the number alone, for runs that resume.
+    client_datasets: The client data sets by id. Built once and used in all
+      rounds: making a data set anew each round leaks memory in TensorFlow.
+    rounds: How many rounds the run has, at least 0.
+    budget: What a round costs.
+    directory: Where checkpoints go; made if missing. Starting again with the
+      directory of an unfinished run goes on with that run.
+    checkpoint_every: Rounds between checkpoints, at least 1.
+    release_managers: Where each round's metrics go, with its number, counted
+      from 1, as the key. They get a round only when a checkpoint holds it.
+    on_checkpoint: Called with the state and its number of rounds for every
+      checkpoint, also for the one that a run starts or resumes from.
+    description: Names the run in the progress bar.
+    show_progress: Whether to show the progress bar.
+
+  Returns:
+    A `TrainingResult`.
+
+  Raises:
+    ValueError: If a number is out of its range.
+    KeyError: If a sampled client has no data set.
+  """
+  if rounds < 0:
+    raise ValueError(f"rounds must be at least 0, got {rounds}")
+  if checkpoint_every < 1:
+    raise ValueError(
+      f"checkpoint_every must be at least 1, got {checkpoint_every}"
+    )
+  checkpoints = _Checkpoints(directory)
+  state, ledger, done = process.initialize(), copy.deepcopy(budget.ledger), 0
+  latest = checkpoints.load_latest(state)
+  if latest is None:
+    checkpoints.save(state, ledger, done)
+  else:
+    state, ledger, done = latest
+    logging.info("%s: going on after round %d", description, done)
+  if on_checkpoint is not None:
+    on_checkpoint(state, done)
+
+  unreleased: collections.OrderedDict[int, Any] = collections.OrderedDict()
+  stopped = False
+  with tqdm.tqdm(
+    total=rounds,
+    initial=done,
+    desc=description,
+    unit="round",
+    disable=not show_progress,
+  ) as progress:
+    progress.set_postfix_str(f"epsilon={ledger.epsilon():.4g}")
+    while done < rounds and not stopped:
+      stopped = _exceeds(budget, ledger)
+      if not stopped:
+        cohort = [client_datasets[key] for key in sample_clients(done)]
+        state, metrics = process.next(state, cohort)
+        ledger.record(budget.round_event)
+        done += 1
+        unreleased[done] = metrics
+        progress.update()
+        progress.set_postfix_str(f"epsilon={ledger.epsilon():.4g}")
+      is_last = stopped or done == rounds
+      if unreleased and (is_last or done % checkpoint_every == 0):
+        checkpoints.save(state, ledger, done)
+        _release(release_managers, unreleased)
+        unreleased.clear()
+        if on_checkpoint is not None:
+          on_checkpoint(state, done)
+  if stopped:
+    logging.warning(
+      "%s: stopped after round %d; the next would exceed epsilon %g",
+      description,
+      done,
+      budget.stop_at_epsilon,
+    )
+  return TrainingResult(state, done, ledger, stopped)
+
+
+def _exceeds(budget: Budget, ledger: ledger_lib.PrivacyLedger) -> bool:
+  if budget.stop_at_epsilon is None:
+    return False
+  return ledger.epsilon_with(budget.round_event) > budget.stop_at_epsilon
+
+
+def _release(managers, metrics_by_round: Mapping[int, Any]) -> None:
+  async def release_all():
+    for round_num, metrics in metrics_by_round.items():
+      for manager in managers:
+        await manager.release(metrics, round_num)
+
+  _run(release_all())
+
+
+class _Checkpoints:
+  """Process state and ledger together, each pair written atomically."""
+
+  def __init__(self, directory: str):
+    self._manager = tff.program.FileProgramStateManager(
+      os.fspath(directory), prefix="round_", keep_total=2, keep_first=False
+    )
+
+  def save(self, state, ledger: ledger_lib.PrivacyLedger, done: int) -> None:
+    _run(self._manager.save((state, ledger.to_json()), done))
+
+  def load_latest(
+    self, structure
+  ) -> Optional[tuple[Any, ledger_lib.PrivacyLedger, int]]:
+    """State, ledger and rounds of the latest checkpoint, if there is one."""
+    loaded, version = _run(self._manager.load_latest((structure, "")))
+    if loaded is None:
+      return None
+    state, text = loaded
+    if isinstance(text, bytes):
+      text = text.decode()
+    return state, ledger_lib.PrivacyLedger.from_json(text), version
+
+
+def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
+  """Waits for `coroutine`, also where an event loop runs, as in notebooks."""
+  with futures.ThreadPoolExecutor(max_workers=1) as executor:
+    return executor.submit(asyncio.run, coroutine).result()
