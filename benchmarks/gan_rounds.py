@@ -1,0 +1,272 @@
+"""Speed and memory of federated GAN rounds, as ratios against a peer.
+
+    python -m benchmarks.gan_rounds --what speed     # against TF without TFF
+    python -m benchmarks.gan_rounds --what clients   # cost a client by cohort
+    python -m benchmarks.gan_rounds --what memory    # growth over rounds
+
+Both sides of a ratio are measured in turn in one run. Times are medians; quote
+the ratios, not the seconds.
+"""
+
+import os
+import statistics
+import time
+
+from absl import app
+from absl import flags
+import numpy as np
+import psutil
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tff_gen_debug import learning
+from tff_gen_debug import runtime
+from tff_gen_debug.learning import gan_steps
+from tff_gen_debug.models import gan
+
+_WHAT = flags.DEFINE_enum(
+  "what", "speed", ["speed", "clients", "memory"], "What to measure."
+)
+_REPEATS = flags.DEFINE_integer("repeats", 5, "Rounds that are timed.")
+_ROUNDS = flags.DEFINE_integer("rounds", 200, "Rounds of --what=memory.")
+
+_STEPS, _BATCH, _CLIP = 6, 32, 0.3
+
+
+def _models():
+  yield (
+    "paper's networks",
+    gan.GanModel(
+      gan.paper_generator(), gan.paper_discriminator(), gan.WassersteinLoss()
+    ),
+    _BATCH,
+  )
+  yield (
+    "demo's networks",
+    gan.GanModel(
+      gan.small_generator(), gan.small_discriminator(), gan.NonSaturatingLoss()
+    ),
+    64,
+  )
+
+
+def _toy_model() -> gan.GanModel:
+  """A GAN of three weights: a round is all overhead."""
+  generator = gan.Generator(
+    latent_dim=1,
+    init=lambda seed: ((tf.zeros([1]),), ()),
+    apply=lambda weights, statistics, latent, training: (
+      weights[0] + latent,
+      statistics,
+    ),
+  )
+  discriminator = gan.Discriminator(
+    init=lambda seed: (tf.ones([1]), tf.zeros([])),
+    apply=lambda weights, images, mask: (
+      images[:, 0] * weights[0][0] + weights[1]
+    ),
+  )
+  return gan.GanModel(
+    generator, discriminator, gan.NonSaturatingLoss(), image_shape=(1,)
+  )
+
+
+def _process(model: gan.GanModel, cohort: int, generator_batch: int):
+  return learning.build_dp_fed_gan(
+    model,
+    aggregator=tff.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(
+      noise_multiplier=0.01, clients_per_round=float(max(cohort, 1)), clip=_CLIP
+    ),
+    client_optimizer=tff.learning.optimizers.build_sgdm(0.05),
+    generator_optimizer=tff.learning.optimizers.build_sgdm(0.005),
+    discriminator_steps=_STEPS,
+    batch_size=_BATCH,
+    generator_steps=_STEPS,
+    generator_batch_size=generator_batch,
+  )
+
+
+def _clients(model: gan.GanModel, count: int) -> list[np.ndarray]:
+  rng = np.random.default_rng(0)
+  shape = (count, _STEPS * _BATCH, *model.image_shape)
+  return list(rng.uniform(-1, 1, shape).astype(np.float32))
+
+
+class _TffRounds:
+  """Rounds of our process in the local runtime."""
+
+  def __init__(self, model, images, generator_batch):
+    self._process = _process(model, len(images), generator_batch)
+    self._state = self._process.initialize()
+    self._datasets = [tf.data.Dataset.from_tensor_slices(one) for one in images]
+
+  def run(self):
+    self._state = self._process.next(self._state, self._datasets).state
+
+
+class _BareRounds:
+  """The same maths in TensorFlow without TFF: a Python loop over clients."""
+
+  def __init__(self, model, images, generator_batch):
+    self._images = [tf.constant(one) for one in images]
+    self._round = 0
+    self._seed = tf.constant([1, 2])
+    self._discriminator = model.discriminator.init(self._seed)
+    self._generator, self._statistics = model.generator.init(self._seed)
+    client_optimizer = tff.learning.optimizers.build_sgdm(0.05)
+    generator_optimizer = tff.learning.optimizers.build_sgdm(0.005)
+    self._state = generator_optimizer.initialize(
+      tf.nest.map_structure(
+        lambda w: tf.TensorSpec(w.shape, w.dtype), self._generator
+      )
+    )
+
+    @tf.function
+    def client(discriminator, generator, statistics, one, seed):
+      own_seed = gan_steps.client_seed(seed, one)
+      batches = gan_steps.make_batches(
+        one, _STEPS, _BATCH, 1, gan_steps.batches_seed(own_seed)
+      )
+      delta = gan_steps.train_discriminator(
+        model,
+        client_optimizer,
+        discriminator,
+        generator,
+        statistics,
+        batches,
+        own_seed,
+      ).delta
+      return tf.clip_by_global_norm(delta, _CLIP)[0]
+
+    @tf.function
+    def server(discriminator, total, generator, statistics, state, seed):
+      discriminator = tuple(
+        w + (d + tf.random.normal(w.shape, stddev=0.01 * _CLIP)) / len(images)
+        for w, d in zip(discriminator, total)
+      )
+      update = gan_steps.train_generator(
+        model,
+        generator_optimizer,
+        state,
+        generator,
+        statistics,
+        discriminator,
+        _STEPS,
+        generator_batch,
+        seed,
+      )
+      return discriminator, update
+
+    self._client, self._server = client, server
+
+  def run(self):
+    seed = gan_steps.fold_in(self._seed, self._round)
+    total = [tf.zeros_like(w) for w in self._discriminator]
+    for one in self._images:
+      delta = self._client(
+        self._discriminator, self._generator, self._statistics, one, seed
+      )
+      total = [t + d for t, d in zip(total, delta)]
+    self._discriminator, update = self._server(
+      self._discriminator,
+      total,
+      self._generator,
+      self._statistics,
+      self._state,
+      seed,
+    )
+    self._generator, self._statistics = update.weights, update.statistics
+    self._state = update.optimizer_state
+    self._generator[0].numpy()
+    self._round += 1
+
+
+def _seconds(run) -> float:
+  start = time.perf_counter()
+  run()
+  return time.perf_counter() - start
+
+
+def _speed() -> None:
+  for name, model, generator_batch in _models():
+    images = _clients(model, 10)
+    sides = (
+      _TffRounds(model, images, generator_batch),
+      _BareRounds(model, images, generator_batch),
+    )
+    for side in sides:
+      side.run()  # Traces and compiles.
+    times = [
+      [_seconds(side.run) for side in sides] for _ in range(_REPEATS.value)
+    ]
+    ours, bare = (statistics.median(column) for column in zip(*times))
+    ratio = statistics.median(one / other for one, other in times)
+    print(
+      f"{name}, 10 clients x {_STEPS} batches of {_BATCH}: {ours:.2f} s a "
+      f"round, {bare:.2f} s without TFF, ratio {ratio:.2f}",
+      flush=True,
+    )
+
+
+def _median_seconds(run) -> float:
+  run()  # Traces and compiles.
+  return statistics.median(_seconds(run) for _ in range(_REPEATS.value))
+
+
+def _cost_of_clients() -> None:
+  model = _toy_model()
+  for cohort in (10, 100, 1000):
+    images = _clients(model, cohort)
+    full = _median_seconds(_TffRounds(model, images, _BATCH).run)
+    empty = _median_seconds(_TffRounds(model, [], _BATCH).run)
+    maths = _median_seconds(_BareRounds(model, images, _BATCH).run)
+    print(
+      f"{cohort} clients: {full:.2f} s a round, {empty:.2f} s without clients, "
+      f"{1000 * (full - empty) / cohort:.2f} ms a client; outside client maths "
+      f"{1 - maths / full:.0%}",
+      flush=True,
+    )
+
+
+def _memory() -> None:
+  _, model, generator_batch = list(_models())[1]
+  rounds = _TffRounds(model, _clients(model, 10), generator_batch)
+  process = psutil.Process()
+
+  def resident() -> tuple[float, float]:
+    workers = [
+      child
+      for child in process.children(recursive=True)
+      if child.name().startswith("worker_binary")
+    ]
+    return (
+      process.memory_info().rss / 2**20,
+      sum(child.memory_info().rss for child in workers) / 2**20,
+    )
+
+  first = None
+  for done in range(1, _ROUNDS.value + 1):
+    rounds.run()
+    if done % 20 == 0:
+      python, worker = resident()
+      first = first or python + worker
+      growth = (python + worker) / first - 1
+      print(
+        f"round {done}: Python {python:.0f} MiB, worker {worker:.0f} MiB, "
+        f"growth since round 20 {growth:+.1%}",
+        flush=True,
+      )
+
+
+def main(argv):
+  if len(argv) > 1:
+    raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+  print(f"{os.cpu_count()} cores, TensorFlow {tf.__version__}", flush=True)
+  with runtime.use_local_runtime():
+    {"speed": _speed, "clients": _cost_of_clients, "memory": _memory}[
+      _WHAT.value
+    ]()
+
+
+if __name__ == "__main__":
+  app.run(main)

@@ -1,0 +1,1 @@
+"""Runnable experiments, one package each: `python -m tasks.NAME --help`."""
