@@ -1,11 +1,12 @@
 """`python -m tasks.preprocessing_bug --preset demo --out DIR`."""
 
+import logging
 import sys
 
 from absl import app
-from absl import logging
 
 from tasks import configuration
+from tasks import console
 from tasks.preprocessing_bug import config as config_lib
 from tasks.preprocessing_bug import investigation
 
@@ -15,13 +16,13 @@ configuration.define_flags(config_lib.PRESETS)
 def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
-  logging.set_verbosity(logging.INFO)
+  console.set_up()
   try:
     config = configuration.config_from_flags(config_lib.PRESETS)
     path = investigation.run(config, configuration.output_folder())
   except (ValueError, OSError) as error:
     # What the user can mend gets its message, not a traceback.
-    logging.debug("", exc_info=True)
+    logging.getLogger("absl").debug("", exc_info=True)
     sys.exit(f"{type(error).__name__}: {error}")
   print(f"Report: {path}")
 

@@ -1,10 +1,9 @@
 """The whole task: users, primary model, slices, four GANs, findings, report."""
 
 from collections.abc import Mapping
+import logging
 import os
 import time
-
-from absl import logging
 
 from tasks import configuration
 from tasks.preprocessing_bug import config as config_lib
@@ -14,6 +13,8 @@ from tasks.preprocessing_bug import training
 from tff_gen_debug import runtime
 from tff_gen_debug.debugging import bugs
 from tff_gen_debug.debugging import report as report_lib
+
+_logger = logging.getLogger(__name__)
 
 
 def run(config: config_lib.Config, folder: str) -> str:
@@ -50,7 +51,7 @@ def run(config: config_lib.Config, folder: str) -> str:
     config, held_out, scenarios, time.monotonic() - start
   )
   for finding in report.findings:
-    logging.info("Finding: %s", finding.claim)
+    _logger.info("Finding: %s", finding.claim)
   return report_lib.write_report(folder, report)
 
 

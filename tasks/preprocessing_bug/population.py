@@ -3,22 +3,24 @@
 from collections.abc import Mapping, Sequence
 import dataclasses
 import json
+import logging
 import os
 
-from absl import logging
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
 from tasks.preprocessing_bug import config as config_lib
 from tff_gen_debug import files
+from tff_gen_debug import privacy
 from tff_gen_debug.datasets import emnist
 from tff_gen_debug.datasets import handwriting
 from tff_gen_debug.datasets import preprocessing
 from tff_gen_debug.debugging import selection
 from tff_gen_debug.debugging import user_accuracy
 from tff_gen_debug.models import classifier as classifier_lib
-from tff_gen_debug.privacy import release as release_lib
+
+_logger = logging.getLogger(__name__)
 
 # Of the held-out users' images; the others train the primary model.
 _REFERENCE_SHARE = 0.25
@@ -51,7 +53,7 @@ class Slice:
 
   criterion: str
   images: Mapping[str, np.ndarray]
-  releases: Sequence[release_lib.Release]
+  releases: Sequence[privacy.Release]
 
   def datasets(self) -> dict[str, tf.data.Dataset]:
     """The client data sets of the GAN, made once."""
@@ -115,7 +117,7 @@ def train_primary_model(
     )
     classifier.save(path)
   accuracy = classifier.accuracy(images[:split], targets[:split])
-  logging.info("Primary model: accuracy %.4f on held-out images", accuracy)
+  _logger.info("Primary model: accuracy %.4f on held-out images", accuracy)
   return HeldOut(classifier, images[:split], accuracy)
 
 
@@ -173,7 +175,7 @@ def choose_slices(
       client_id: read_client(chosen.create_tf_dataset_for_client(client_id))[0]
       for client_id in client_ids
     }
-    logging.info("%s: %d users, %s", name, len(images), criterion)
+    _logger.info("%s: %d users, %s", name, len(images), criterion)
     slices[name] = Slice(str(criterion), images, criterion.releases)
   return slices
 

@@ -9,9 +9,9 @@ import numpy as np
 from tasks.preprocessing_bug import config as config_lib
 from tasks.preprocessing_bug import population
 from tasks.preprocessing_bug import training
+from tff_gen_debug import privacy
 from tff_gen_debug.debugging import findings as findings_lib
 from tff_gen_debug.debugging import report as report_lib
-from tff_gen_debug.privacy import release as release_lib
 
 _SCENARIOS = {"bug": "with the bug", "control": "control, no bug"}
 
@@ -30,7 +30,7 @@ class SliceResult:
 
   criterion: str
   num_users: int
-  releases: Sequence[release_lib.Release]
+  releases: Sequence[privacy.Release]
   real_images: np.ndarray
   trained: training.TrainedGan
 
@@ -70,7 +70,12 @@ def make_report(
     for scenario, slices in scenarios.items()
   }
   releases = _releases(config, scenarios["bug"])
-  plan = next(iter(scenarios["bug"].values())).trained.plan
+  rounds = _rounds_of_a_user(config, scenarios["bug"])
+  # The slice with fewer users protects them less.
+  plan = min(
+    (result.trained.plan for result in scenarios["bug"].values()),
+    key=lambda plan: plan.run_population,
+  )
   return report_lib.Report(
     title="What do the users look like on whom the model does badly?",
     question=(
@@ -87,8 +92,8 @@ def make_report(
       _over_rounds(scenarios["bug"]),
       _real(scenarios["bug"]),
     ),
-    privacy=_privacy(config, scenarios["bug"]),
-    privacy_statement=plan.statement(releases=releases),
+    privacy=plan.to_dict(releases, rounds=rounds),
+    privacy_statement=plan.statement(releases, rounds=rounds),
     releases=releases,
     config=dataclasses.asdict(config),
     metrics={
@@ -219,59 +224,27 @@ def _real(slices: Mapping[str, SliceResult]) -> report_lib.ImageGrid:
 
 def _releases(
   config: config_lib.Config, slices: Mapping[str, SliceResult]
-) -> list[release_lib.Release]:
-  """What left the clients, each once."""
+) -> list[privacy.Release]:
+  """What left the clients beside the noised updates, each once."""
   releases = {
     release.name: release
     for result in slices.values()
     for release in result.releases
   }
   for name in training.client_metrics(config):
-    releases[name] = release_lib.Release(
-      name=name,
-      what="the exact sum over the users of each round",
-      private=False,
-      event=None,
+    releases[name] = privacy.Release(
+      name=name, what="the exact sum over the users of each round, to watch it"
     )
   return list(releases.values())
 
 
-def _privacy(
+def _rounds_of_a_user(
   config: config_lib.Config, slices: Mapping[str, SliceResult]
-) -> dict[str, Any]:
-  """The facts of the privacy statement.
+) -> int:
+  """For how many rounds a user pays at most.
 
-  A user is in one slice of accuracies and pays for one GAN; of misclassified
-  and correct examples most users have both and pay for both.
+  A user is in one slice of accuracies, and so in one GAN; of misclassified and
+  correct examples most users have both, and pay for both GANs.
   """
-  results = list(slices.values())
-  if config.selection == "by_user":
-    epsilons = [result.trained.ledger.epsilon() for result in results]
-    epsilon = max(epsilons)
-  else:
-    both = results[0].trained.ledger.copy()
-    both.record(results[1].trained.plan.round_event, results[1].trained.rounds)
-    epsilon = both.epsilon()
-  plan = max(
-    (result.trained.plan for result in results),
-    key=lambda plan: plan.as_run().epsilon(),
-  )
-  run = plan.as_run()
-  return {
-    "epsilon": epsilon,
-    "delta": plan.delta,
-    "sampling": plan.sampling,
-    "neighboring_relation": plan.neighboring_relation,
-    "accountant": plan.accountant,
-    "simulated": plan.simulation is not None,
-    "population": plan.population,
-    "expected_clients_per_round": plan.expected_clients_per_round,
-    "noise_multiplier": plan.noise_multiplier,
-    "this_run": {
-      "population": run.population,
-      "expected_clients_per_round": run.expected_clients_per_round,
-      "noise_multiplier": run.noise_multiplier,
-      "epsilon": run.epsilon(),
-      "delta": run.delta,
-    },
-  }
+  rounds = [result.trained.rounds for result in slices.values()]
+  return max(rounds) if config.selection == "by_user" else sum(rounds)

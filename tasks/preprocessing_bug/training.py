@@ -14,10 +14,9 @@ from tasks.preprocessing_bug import population
 from tff_gen_debug import aggregators
 from tff_gen_debug import files
 from tff_gen_debug import learning
+from tff_gen_debug import privacy
 from tff_gen_debug.debugging import report as report_lib
 from tff_gen_debug.models import gan
-from tff_gen_debug.privacy import ledger as ledger_lib
-from tff_gen_debug.privacy import plan as plan_lib
 from tff_gen_debug.runtime import program
 
 # Samples of one GAN are drawn from the same inputs at every checkpoint, so that
@@ -40,15 +39,13 @@ class TrainedGan:
 
   samples: np.ndarray
   grids: dict[int, bytes]
-  plan: plan_lib.PrivacyPlan
-  ledger: ledger_lib.PrivacyLedger
+  plan: privacy.PrivacyPlan
+  ledger: privacy.PrivacyLedger
   rounds: int
   stopped_by_budget: bool
 
 
-def make_plan(
-  config: config_lib.Config, num_users: int
-) -> plan_lib.PrivacyPlan:
+def make_plan(config: config_lib.Config, num_users: int) -> privacy.PrivacyPlan:
   """The plan for a slice of `num_users` users.
 
   With `config.population` it is the plan of a deployment that a run on
@@ -56,7 +53,7 @@ def make_plan(
   smaller cohort.
   """
   simulates = config.population > 0
-  plan = plan_lib.PrivacyPlan(
+  plan = privacy.PrivacyPlan(
     population=config.population if simulates else num_users,
     expected_clients_per_round=(
       config.population_clients_per_round
@@ -92,7 +89,7 @@ def make_model(config: config_lib.Config) -> gan.GanModel:
 def build_process(
   config: config_lib.Config,
   model: gan.GanModel,
-  plan: plan_lib.PrivacyPlan,
+  plan: privacy.PrivacyPlan,
 ) -> tff.learning.templates.LearningProcess:
   """The training process; the same for all slices of a run."""
   optimizers = tff.learning.optimizers
@@ -130,15 +127,11 @@ def train_gan(
   chosen: population.Slice,
   process: tff.learning.templates.LearningProcess,
   model: gan.GanModel,
-  plan: plan_lib.PrivacyPlan,
+  plan: privacy.PrivacyPlan,
   folder: str,
 ) -> TrainedGan:
   """Trains a GAN on one slice, or goes on with an earlier run in `folder`."""
-  ledger = ledger_lib.PrivacyLedger(
-    delta=plan.delta,
-    neighboring_relation=plan.neighboring_relation,
-    accountant=plan.accountant,
-  )
+  ledger = plan.new_ledger()
   for release in chosen.releases:
     if release.event is not None:
       ledger.record(release.event)

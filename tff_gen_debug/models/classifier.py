@@ -1,121 +1,25 @@
-"""The primary model of Augenstein et al. (2020, arXiv 1911.06679): a small CNN.
+"""The primary model: a trained CNN, and how to train one.
 
-Conv 32 3x3 - MaxPool - Conv 64 3x3 - MaxPool - Conv 64 3x3 - Dense 64 - Dense
-classes, ReLU between, valid padding (section 5 and the authors' code). It reads
-float32 `[n, 28, 28, 1]` images in [-1, 1], background -1.
-
-The network exists once as the pure function `apply`, which is what runs inside
-a TFF client computation, and once as a Keras model, which `train_classifier`
-fits; both use the same weights in the same order.
+In Augenstein et al. (2020, arXiv 1911.06679, section 5) it is an EMNIST
+classifier whose accuracy decides which users' data to look into.
 """
 
 import dataclasses
 import io
 import os
-from typing import Any, List, Optional, Sequence, Tuple, Union
+from typing import Optional, Tuple, Union
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_gen_debug import files
-
-IMAGE_SHAPE = (28, 28, 1)
-
-_NUM_CONVOLUTIONS = 3
-_NUM_ARRAYS = 2 * (_NUM_CONVOLUTIONS + 2)
+from tff_gen_debug.models import cnn
 
 # Full-width activations take about 0.2 MB an image.
 _PREDICTION_BATCH = 512
 
-
-@dataclasses.dataclass(frozen=True)
-class Architecture:
-  """Sizes of the CNN; the defaults are the paper's, for ten digits.
-
-  Attributes:
-    num_classes: Number of classes, >= 2: 10 for digits, 36 for EMNIST with
-      folded labels.
-    conv_widths: Channels of the three convolutions, each >= 1.
-    dense_width: Units of the hidden dense layer, >= 1.
-  """
-
-  num_classes: int = 10
-  conv_widths: Tuple[int, int, int] = (32, 64, 64)
-  dense_width: int = 64
-
-  def __post_init__(self):
-    if self.num_classes < 2:
-      raise ValueError(
-        f"num_classes must be at least 2, got {self.num_classes}"
-      )
-    if len(self.conv_widths) != _NUM_CONVOLUTIONS or min(self.conv_widths) < 1:
-      raise ValueError(
-        f"conv_widths must be {_NUM_CONVOLUTIONS} positive integers, got "
-        f"{self.conv_widths}"
-      )
-    if self.dense_width < 1:
-      raise ValueError(
-        f"dense_width must be at least 1, got {self.dense_width}"
-      )
-
-  @property
-  def weight_shapes(self) -> List[Tuple[int, ...]]:
-    """Shapes of kernels and biases, layer by layer, as `apply` takes them."""
-    shapes: List[Tuple[int, ...]] = []
-    channels = IMAGE_SHAPE[2]
-    for width in self.conv_widths:
-      shapes += [(3, 3, channels, width), (width,)]
-      channels = width
-    # 28 -> 26 -> 13 -> 11 -> 5 -> 3 pixels.
-    inputs = 3 * 3 * channels
-    for width in (self.dense_width, self.num_classes):
-      shapes += [(inputs, width), (width,)]
-      inputs = width
-    return shapes
-
-
-def initial_weights(
-  architecture: Architecture, seed: int
-) -> Tuple[np.ndarray, ...]:
-  """Glorot-uniform kernels and zero biases, float32, a function of `seed`."""
-  rng = np.random.default_rng(seed)
-  weights = []
-  for shape in architecture.weight_shapes:
-    if len(shape) == 1:
-      weights.append(np.zeros(shape, np.float32))
-    else:
-      receptive_field = int(np.prod(shape[:-2]))
-      limit = np.sqrt(6 / (receptive_field * (shape[-2] + shape[-1])))
-      weights.append(rng.uniform(-limit, limit, shape).astype(np.float32))
-  return tuple(weights)
-
-
-def apply(weights: Sequence[Any], images: Any) -> tf.Tensor:
-  """The network as a pure function of plain TensorFlow operations.
-
-  Args:
-    weights: Ten float32 tensors or arrays: kernel and bias of three
-      convolutions and two dense layers, as in `Architecture.weight_shapes`.
-    images: float32 tensor `[n, 28, 28, 1]` in [-1, 1]; n = 0 is legal.
-
-  Returns:
-    float32 logits `[n, num_classes]`.
-  """
-  x = tf.convert_to_tensor(images)
-  for layer in range(_NUM_CONVOLUTIONS):
-    kernel, bias = weights[2 * layer : 2 * layer + 2]
-    x = tf.nn.relu(tf.nn.conv2d(x, kernel, strides=1, padding="VALID") + bias)
-    if layer < _NUM_CONVOLUTIONS - 1:
-      x = tf.nn.max_pool2d(x, ksize=2, strides=2, padding="VALID")
-  hidden_kernel, hidden_bias, kernel, bias = weights[2 * _NUM_CONVOLUTIONS :]
-  # An empty batch leaves -1 undetermined, so both sizes are spelled out.
-  x = tf.reshape(x, [tf.shape(x)[0], tf.shape(hidden_kernel)[0]])
-  x = tf.nn.relu(tf.matmul(x, hidden_kernel) + hidden_bias)
-  return tf.matmul(x, kernel) + bias
-
-
-_apply_function = tf.function(apply, reduce_retracing=True)
+_apply = tf.function(cnn.apply, reduce_retracing=True)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -124,7 +28,7 @@ class Classifier:
 
   Attributes:
     weights: Ten float32 arrays in the order of `Architecture.weight_shapes`;
-      pass them to `apply` inside client computations.
+      inside a client computation, pass them to `cnn.apply`.
   """
 
   weights: Tuple[np.ndarray, ...]
@@ -132,24 +36,14 @@ class Classifier:
   def __post_init__(self):
     weights = tuple(np.asarray(w, np.float32) for w in self.weights)
     object.__setattr__(self, "weights", weights)
-    shapes = [w.shape for w in weights]
-    if len(shapes) != _NUM_ARRAYS or shapes != self.architecture.weight_shapes:
-      raise ValueError(
-        f"weights must be the {_NUM_ARRAYS} arrays of "
-        f"Architecture.weight_shapes, got shapes {shapes}"
-      )
+    cnn.Architecture.of_weights(weights)  # Or an error.
     if not all(np.all(np.isfinite(w)) for w in weights):
       raise ValueError("weights must be finite")
 
   @property
-  def architecture(self) -> Architecture:
-    """The sizes that the weights' biases imply."""
-    biases = [len(w) for w in self.weights[1::2]]
-    return Architecture(
-      num_classes=biases[-1],
-      conv_widths=tuple(biases[:_NUM_CONVOLUTIONS]),  # type: ignore[arg-type]
-      dense_width=biases[-2],
-    )
+  def architecture(self) -> cnn.Architecture:
+    """The sizes of the network."""
+    return cnn.Architecture.of_weights(self.weights)
 
   @property
   def num_classes(self) -> int:
@@ -171,7 +65,7 @@ class Classifier:
     batches = [np.zeros((0, self.num_classes), np.float32)]
     for start in range(0, len(images), _PREDICTION_BATCH):
       batch = images[start : start + _PREDICTION_BATCH]
-      batches.append(_apply_function(self.weights, tf.constant(batch)).numpy())
+      batches.append(_apply(self.weights, tf.constant(batch)).numpy())
     return np.concatenate(batches)
 
   def probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -225,89 +119,15 @@ class Classifier:
     with open(path, "rb") as file:
       try:
         with np.load(file, allow_pickle=False) as arrays:
-          return cls(tuple(arrays[f"weight_{i}"] for i in range(_NUM_ARRAYS)))
+          return cls(
+            tuple(arrays[f"weight_{i}"] for i in range(len(arrays.files)))
+          )
       except (
         Exception
       ) as error:  # zipfile, zlib and NumPy each raise their own.
         raise ValueError(
           f"path {os.fspath(path)!r} does not hold a classifier: {error}"
         ) from error
-
-
-def build_keras_model(
-  architecture: Architecture, weights: Optional[Sequence[np.ndarray]] = None
-) -> tf.keras.Model:
-  """The same network as an uncompiled Keras model that returns logits.
-
-  Args:
-    architecture: Sizes.
-    weights: Optional weights in the order of `Architecture.weight_shapes`; by
-      default Keras draws its own.
-
-  Returns:
-    A `tf.keras.Sequential` from `[n, 28, 28, 1]` to logits.
-  """
-  layers = tf.keras.layers
-  first, second, third = architecture.conv_widths
-  model = tf.keras.Sequential(
-    [
-      layers.InputLayer(IMAGE_SHAPE),
-      layers.Conv2D(first, 3, activation="relu"),
-      layers.MaxPooling2D(),
-      layers.Conv2D(second, 3, activation="relu"),
-      layers.MaxPooling2D(),
-      layers.Conv2D(third, 3, activation="relu"),
-      layers.Flatten(),
-      layers.Dense(architecture.dense_width, activation="relu"),
-      layers.Dense(architecture.num_classes),
-    ]
-  )
-  if weights is not None:
-    model.set_weights(list(weights))
-  return model
-
-
-def as_functional_model(
-  architecture: Architecture, seed: int = 0
-) -> tff.learning.models.FunctionalModel:
-  """The network for `tff.learning` algorithms, with cross entropy on logits.
-
-  It reports no metrics, so that a process built on it releases nothing but its
-  weights.
-
-  Args:
-    architecture: Sizes.
-    seed: Seed of the initial weights.
-
-  Returns:
-    A functional model of batches `(images float32 [n, 28, 28, 1], labels int32
-    [n])`.
-  """
-
-  @tf.function
-  def predict_on_batch(model_weights, images, training):
-    del training  # The network has no layer that depends on it.
-    trainable, _ = model_weights
-    return apply(trainable, images)
-
-  @tf.function
-  def loss(output, label, sample_weight=None):
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-      labels=label, logits=output
-    )
-    if sample_weight is not None:
-      losses = losses * sample_weight
-    return tf.reduce_mean(losses)
-
-  return tff.learning.models.FunctionalModel(
-    initial_weights=(initial_weights(architecture, seed), ()),
-    predict_on_batch_fn=predict_on_batch,
-    loss_fn=loss,
-    input_spec=(
-      tf.TensorSpec((None, *IMAGE_SHAPE), tf.float32),
-      tf.TensorSpec((None,), tf.int32),
-    ),
-  )
 
 
 def train_classifier(
@@ -319,7 +139,7 @@ def train_classifier(
   seed: int = 0,
   batch_size: int = 32,
   learning_rate: float = 1e-3,
-  architecture: Optional[Architecture] = None,
+  architecture: Optional[cnn.Architecture] = None,
 ) -> Classifier:
   """Trains the CNN centrally with Adam, by default as the paper did.
 
@@ -355,7 +175,7 @@ def train_classifier(
       f"labels must be in [0, {num_classes}), got values in "
       f"[{labels.min()}, {labels.max()}]"
     )
-  architecture = architecture or Architecture(num_classes)
+  architecture = architecture or cnn.Architecture(num_classes)
   if architecture.num_classes != num_classes:
     raise ValueError(
       "architecture must have num_classes classes, got "
@@ -364,7 +184,9 @@ def train_classifier(
   _check_positive(
     epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
   )
-  model = build_keras_model(architecture, initial_weights(architecture, seed))
+  model = cnn.build_keras_model(
+    architecture, cnn.initial_weights(architecture, seed)
+  )
   model.compile(
     tf.keras.optimizers.Adam(learning_rate),
     tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -384,7 +206,7 @@ def train_classifier_federated(
   batch_size: int = 16,
   client_learning_rate: float = 0.1,
   seed: int = 0,
-  architecture: Optional[Architecture] = None,
+  architecture: Optional[cnn.Architecture] = None,
 ) -> Classifier:
   """Trains the CNN with `tff.learning`'s federated averaging.
 
@@ -436,7 +258,7 @@ def train_classifier_federated(
     return dataset.map(lambda batch: (batch["image"], batch["label"]))
 
   process = tff.learning.algorithms.build_weighted_fed_avg(
-    as_functional_model(architecture or Architecture(), seed),
+    cnn.as_functional_model(architecture or cnn.Architecture(), seed),
     tff.learning.optimizers.build_sgdm(float(client_learning_rate)),
     loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
   )
@@ -460,7 +282,7 @@ def _check_positive(**values: float) -> None:
 
 def _check_images(images: np.ndarray) -> np.ndarray:
   images = np.asarray(images)
-  if images.ndim != 4 or images.shape[1:] != IMAGE_SHAPE:
+  if images.ndim != 4 or images.shape[1:] != cnn.IMAGE_SHAPE:
     raise ValueError(
       f"images must have shape [n, 28, 28, 1], got {list(images.shape)}"
     )

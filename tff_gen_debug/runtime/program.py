@@ -14,10 +14,10 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent import futures
 import copy
 import dataclasses
+import logging
 import os
 from typing import Any, Optional, TypeVar
 
-from absl import logging
 import dp_accounting
 import tensorflow as tf
 import tensorflow_federated as tff
@@ -26,6 +26,8 @@ import tqdm
 from tff_gen_debug.privacy import ledger as ledger_lib
 
 _T = TypeVar("_T")
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +120,7 @@ def train(
     checkpoints.save(state, ledger, done)
   else:
     state, ledger, done = latest
-    logging.info("%s: going on after round %d", description, done)
+    _logger.info("%s: going on after round %d", description, done)
   if on_checkpoint is not None:
     on_checkpoint(state, done)
 
@@ -150,7 +152,7 @@ def train(
         if on_checkpoint is not None:
           on_checkpoint(state, done)
   if stopped:
-    logging.warning(
+    _logger.warning(
       "%s: stopped after round %d; the next would exceed epsilon %g",
       description,
       done,

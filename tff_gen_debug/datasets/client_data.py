@@ -1,0 +1,84 @@
+"""Client data sets made by one function that TensorFlow can trace."""
+
+from typing import Callable, List, Sequence
+
+import tensorflow as tf
+import tensorflow_federated as tff
+
+# From a client id, a string scalar, to the client's data set.
+DatasetFn = Callable[[tf.Tensor], tf.data.Dataset]
+
+
+class TracedClientData(tff.simulation.datasets.ClientData):
+  """A `ClientData` whose data set function is traced once for all clients.
+
+  `tff.simulation.datasets.ClientData.from_clients_and_tf_fn` calls its function
+  anew for each client, and every call leaves the functions that the data set
+  maps in TensorFlow's eager context for good: over thousands of rounds that is
+  the program's memory. Here the data set of any client comes out of one traced
+  graph, which takes a millisecond or two and leaves nothing behind.
+
+  `dataset_computation`, for TFF's workers, is traced from the same function.
+  """
+
+  def __init__(self, client_ids: Sequence[str], dataset_fn: DatasetFn):
+    """Creates client data.
+
+    Args:
+      client_ids: The distinct ids of the clients, at least one.
+      dataset_fn: Traceable function from a client id (string scalar) to that
+        client's `tf.data.Dataset`. Its graph goes to TFF's workers, so it must
+        capture no eager tensors.
+
+    Raises:
+      ValueError: If there are no clients or an id occurs twice.
+      TypeError: If `dataset_fn` is a `tff.Computation`.
+    """
+    super().__init__()
+    self._client_ids = list(client_ids)
+    self._known_ids = frozenset(self._client_ids)
+    if not self._client_ids:
+      raise ValueError("client_ids must have at least one id, got none")
+    if len(self._known_ids) != len(self._client_ids):
+      raise ValueError("client_ids must be distinct, but an id occurs twice")
+    if isinstance(dataset_fn, tff.Computation):
+      raise TypeError(
+        "dataset_fn must be a Python function or a tf.function, got a"
+        " tff.Computation"
+      )
+    self._dataset_fn = dataset_fn
+    self._traced_fn = tf.function(
+      dataset_fn, input_signature=[tf.TensorSpec([], tf.string)]
+    )
+    self._element_spec = self._traced_fn(self._client_ids[0]).element_spec
+
+  @property
+  def client_ids(self) -> List[str]:
+    return self._client_ids
+
+  @property
+  def serializable_dataset_fn(self) -> DatasetFn:
+    return self._dataset_fn
+
+  @property
+  def element_type_structure(self):
+    return self._element_spec
+
+  def create_tf_dataset_for_client(self, client_id: str) -> tf.data.Dataset:
+    """Returns the data set of one client.
+
+    Args:
+      client_id: One of `client_ids`.
+
+    Returns:
+      The client's `tf.data.Dataset`.
+
+    Raises:
+      ValueError: If there is no such client.
+    """
+    if client_id not in self._known_ids:
+      raise ValueError(
+        f"client_id must be one of the {len(self._client_ids)} client_ids, got"
+        f" {client_id!r}"
+      )
+    return self._traced_fn(client_id)

@@ -1,0 +1,205 @@
+"""Bugs in data: what goes wrong on some devices and nobody may look at.
+
+A bug is a function from an image to an image, on pixels as the clients hold
+them: float32 `[28, 28]` or `[28, 28, 1]` in [0, 1], paper 1.0 and ink 0.0.
+`inject` gives it to a random share of the users, as Augenstein et al.
+(ICLR 2020, arXiv:1911.06679) do with inverted pixels: a user drawn with
+probability p has it in all of their data, any other user in none.
+"""
+
+import collections.abc
+from typing import Callable, Iterable, List
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tff_gen_debug.datasets import client_data as client_data_lib
+from tff_gen_debug.datasets import client_hash
+
+Bug = Callable[[tf.Tensor], tf.Tensor]
+
+_PAPER = 1.0
+
+# Domain of the draws, so that they are independent of others made for the same
+# client with the same seed.
+_PURPOSE = 0x62756773  # "bugs"
+
+# A quarter of the image: enough to cut into most digits, little enough to
+# leave a part of each in view.
+_CROP_SHIFT = 7
+
+
+def invert_pixels(image: tf.Tensor) -> tf.Tensor:
+  """Swaps paper and ink: the bug of the paper, x -> 1 - x.
+
+  Args:
+    image: float32 `[28, 28]` or `[28, 28, 1]` in [0, 1].
+
+  Returns:
+    float32 of the same shape.
+  """
+  return 1.0 - image
+
+
+def rotate_90(image: tf.Tensor) -> tf.Tensor:
+  """Turns an image counterclockwise by 90 degrees.
+
+  Args:
+    image: float32 `[28, 28]` or `[28, 28, 1]` in [0, 1].
+
+  Returns:
+    float32 of the same shape.
+  """
+  order = [1, 0] + list(range(2, image.shape.rank))
+  return tf.reverse(tf.transpose(image, order), axis=[0])
+
+
+def blank_half(image: tf.Tensor) -> tf.Tensor:
+  """Leaves the right half of an image empty.
+
+  Args:
+    image: float32 `[28, 28]` or `[28, 28, 1]` in [0, 1].
+
+  Returns:
+    float32 of the same shape, columns 14 to 27 paper.
+  """
+  left = image[:, : image.shape[1] // 2]
+  return tf.concat([left, tf.fill(tf.shape(left), _PAPER)], axis=1)
+
+
+def shifted_crop(image: tf.Tensor) -> tf.Tensor:
+  """Cuts the image out in the wrong place, 7 pixels up and to the left.
+
+  What was there moves down and to the right, partly out of the picture; the
+  rows and columns that come in are paper.
+
+  Args:
+    image: float32 `[28, 28]` or `[28, 28, 1]` in [0, 1].
+
+  Returns:
+    float32 of the same shape.
+  """
+  kept = image[:-_CROP_SHIFT, :-_CROP_SHIFT]
+  before = [[_CROP_SHIFT, 0]] * 2 + [[0, 0]] * (image.shape.rank - 2)
+  return tf.pad(kept, before, constant_values=_PAPER)
+
+
+def affected_clients(
+  client_ids: Iterable[str], probability: float, seed: int
+) -> List[str]:
+  """Returns the clients to whom `inject` gives the bug.
+
+  Each client is drawn with `probability`, independently, by a keyed hash of
+  its id: the draw is the same for any set of other clients.
+
+  Args:
+    client_ids: Ids of clients.
+    probability: In [0, 1]; 0 affects nobody and 1 everybody.
+    seed: Integer in [0, 2**63 - 1]. Draws with different seeds are independent.
+
+  Returns:
+    The affected ids, in the order of `client_ids`.
+
+  Raises:
+    TypeError: If `probability` is not a number or `seed` not an integer.
+    ValueError: If `probability` or `seed` is out of range.
+  """
+  probability = _check_probability(probability)
+  seed = client_hash.check_seed(seed)
+  ids = list(client_ids)
+  if not ids:
+    return []
+  affected = _is_affected(tf.constant(ids), probability, seed).numpy()
+  return [client_id for client_id, hit in zip(ids, affected) if hit]
+
+
+def inject(
+  client_data: tff.simulation.datasets.ClientData,
+  bug: Bug,
+  probability: float,
+  seed: int,
+) -> tff.simulation.datasets.ClientData:
+  """Gives a bug to a random share of the clients.
+
+  Whether a client has it is decided by its id where its data set is made, so
+  it is the same in every process, on every worker and after any resumption.
+
+  Args:
+    client_data: Examples with `pixels`, float32 images in [0, 1], and any other
+      fields, which stay as they are.
+    bug: Traceable function from one client's `pixels` tensor to another of the
+      same shape and dtype.
+    probability: Share of the clients in [0, 1]; 0 affects nobody, 1 everybody.
+    seed: Integer in [0, 2**63 - 1].
+
+  Returns:
+    Client data with the same clients and element type.
+
+  Raises:
+    TypeError: If `probability` is not a number, `seed` not an integer, or `bug`
+      not callable.
+    ValueError: If `probability` or `seed` is out of range, examples have no
+      `pixels`, or `bug` changes their shape or dtype.
+  """
+  probability = _check_probability(probability)
+  seed = client_hash.check_seed(seed)
+  if not callable(bug):
+    raise TypeError(f"bug must be callable, got {type(bug).__name__}")
+  element_spec = client_data.element_type_structure
+  _check_keeps_type(bug, element_spec)
+  base_fn = client_data.serializable_dataset_fn
+
+  def dataset_fn(client_id: tf.Tensor) -> tf.data.Dataset:
+    affected = _is_affected(client_id, probability, seed)
+
+    def maybe_break(example):
+      broken = example.copy()
+      pixels = example["pixels"]
+      broken["pixels"] = tf.where(affected, bug(pixels), pixels)
+      return broken
+
+    return base_fn(client_id).map(maybe_break)
+
+  return client_data_lib.TracedClientData(client_data.client_ids, dataset_fn)
+
+
+def _is_affected(
+  client_ids: tf.Tensor, probability: float, seed: int
+) -> tf.Tensor:
+  """Draws each client; bool tensor of the shape of `client_ids`."""
+  # Strictly below, for a number in [0, 1): nobody at 0 and everybody at 1.
+  return client_hash.uniform(client_ids, seed, _PURPOSE) < probability
+
+
+def _check_probability(probability: float) -> float:
+  if isinstance(probability, bool) or not isinstance(
+    probability, (int, float, np.integer, np.floating)
+  ):
+    raise TypeError(
+      f"probability must be a number, got {type(probability).__name__}"
+    )
+  if not 0 <= probability <= 1:
+    raise ValueError(f"probability must be in [0, 1], got {probability}")
+  return float(probability)
+
+
+def _check_keeps_type(bug: Bug, element_spec) -> None:
+  """Raises ValueError unless `bug` keeps the pixels' shape and dtype."""
+  if (
+    not isinstance(element_spec, collections.abc.Mapping)
+    or "pixels" not in element_spec
+  ):
+    raise ValueError(
+      f"client_data must have examples with `pixels`, got {element_spec}"
+    )
+  spec = element_spec["pixels"]
+  with tf.Graph().as_default():
+    result = tf.convert_to_tensor(
+      bug(tf.compat.v1.placeholder(spec.dtype, spec.shape))
+    )
+  if result.shape != spec.shape or result.dtype != spec.dtype:
+    raise ValueError(
+      f"bug must keep pixels of {spec}, got {result.dtype.name} of shape"
+      f" {result.shape}"
+    )

@@ -1,0 +1,18 @@
+"""What a private run costs: plan, sampler, ledger, calibration, statement.
+
+Needs dp-accounting and NumPy only; importing it does not load TensorFlow.
+"""
+
+from tff_gen_debug.privacy.ledger import PrivacyLedger
+from tff_gen_debug.privacy.plan import PrivacyPlan
+from tff_gen_debug.privacy.releases import Release
+from tff_gen_debug.privacy.sampling import ClientSampler
+from tff_gen_debug.privacy.simulation import Simulation
+
+__all__ = [
+  "ClientSampler",
+  "PrivacyLedger",
+  "PrivacyPlan",
+  "Release",
+  "Simulation",
+]

@@ -1,0 +1,58 @@
+"""What a statement needs to know of a plan.
+
+`PrivacyPlan` has methods that state and export it, and those live in modules
+of their own; this interface lets them do so without importing the plan.
+"""
+
+from typing import Optional, Protocol
+
+import dp_accounting
+
+from tff_gen_debug.privacy import simulation as simulation_lib
+
+
+class Plan(Protocol):
+  """The read-only face of a `PrivacyPlan`; see its attributes."""
+
+  @property
+  def population(self) -> int: ...
+
+  @property
+  def expected_clients_per_round(self) -> float: ...
+
+  @property
+  def rounds(self) -> int: ...
+
+  @property
+  def noise_multiplier(self) -> float: ...
+
+  @property
+  def delta(self) -> Optional[float]: ...
+
+  @property
+  def sampling(self) -> str: ...
+
+  @property
+  def neighboring_relation(self) -> str: ...
+
+  @property
+  def accountant(self) -> str: ...
+
+  @property
+  def simulation(self) -> Optional[simulation_lib.Simulation]: ...
+
+  @property
+  def sampling_probability(self) -> float: ...
+
+  @property
+  def sensitivity_factor(self) -> float: ...
+
+  @property
+  def round_event(self) -> dp_accounting.DpEvent: ...
+
+  @property
+  def run_noise_multiplier(self) -> float: ...
+
+  def epsilon_after(self, rounds: int) -> float: ...
+
+  def as_run(self) -> "Plan": ...
