@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if not sys.warnoptions:
   # TFF's dependencies on deprecated parts of setuptools and NumPy.
   warnings.filterwarnings("ignore", category=DeprecationWarning)

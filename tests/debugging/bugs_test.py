@@ -23,7 +23,7 @@ def _run(bug, image):
   return next(iter(dataset)).numpy()
 
 
-def _small_data(num_clients=40):
+def _small_data(num_clients=16):
   """Clients with two images each, of which no two are alike."""
   draw = np.random.RandomState(0).uniform
   return tff.simulation.datasets.TestClientData(

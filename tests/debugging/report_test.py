@@ -48,9 +48,7 @@ def _report(**changes):
 
 
 def test_report_json_has_what_the_design_names(tmp_path):
-  release = release_lib.Release(
-    name="user accuracies", what="all of them"
-  )
+  release = release_lib.Release(name="user accuracies", what="all of them")
   report_lib.write_report(tmp_path / "new" / "dir", _report(releases=[release]))
   content = json.loads((tmp_path / "new" / "dir" / "report.json").read_text())
   assert sorted(content) == [
@@ -71,6 +69,7 @@ def test_report_json_has_what_the_design_names(tmp_path):
       "claim": "the low slice is inverted",
       "evidence": "an exact test",
       "numbers": {"p_value": 0.5},
+      "decided": True,
     }
   ]
   assert content["privacy"] == {
@@ -141,7 +140,33 @@ def test_the_headline_is_the_first_finding_that_holds():
   assert "<strong>Not found:</strong>" in page and "nothing here" in page
   page = report_lib.render_html(_report(findings=[absent]))
   assert re.search(r'<p class="claim">Nothing here</p>', page)
+  assert re.search(r'<div class="verdict">Not found</div>', page)
   assert "headline found" not in page
+
+
+def test_an_undecided_finding_is_neither_found_nor_absent():
+  undecided = findings.Finding(
+    "inversion", False, "too early to say", "no strokes", {}, decided=False
+  )
+  page = report_lib.render_html(_report(findings=[undecided]))
+  assert '<section class="headline">' in page
+  assert re.search(r'<div class="verdict">Undecided</div>', page)
+
+
+@pytest.mark.parametrize(
+  "epsilon, text",
+  [
+    (1.16301, "1.164"),
+    (0.1, "0.1"),
+    (12.0, "12"),
+    (12345678.9, "1.235e+07"),
+    (float("inf"), "no guarantee"),
+    (None, "no guarantee"),
+  ],
+)
+def test_epsilon_never_looks_smaller_than_it_is(epsilon, text):
+  report = _report(privacy={**_report().privacy, "epsilon": epsilon})
+  assert f"<dd>{text}</dd>" in report_lib.render_html(report)
 
 
 def test_every_kind_of_section_is_shown():
@@ -176,9 +201,7 @@ def test_every_kind_of_section_is_shown():
 
 
 def test_the_privacy_part_is_shown():
-  release = release_lib.Release(
-    name="user accuracies", what="of 7 users"
-  )
+  release = release_lib.Release(name="user accuracies", what="of 7 users")
   page = report_lib.render_html(_report(releases=[release]))
   assert "One user. Epsilon 1.5." in page
   assert "user accuracies" in page and "of 7 users" in page

@@ -274,16 +274,25 @@ def test_a_histogram_counts_users_by_accuracy(client_data, tff_runtime):
   assert histogram.event == dp_accounting.GaussianDpEvent(1e-6)
 
 
+@pytest.mark.parametrize(
+  "relation, stddev",
+  [("add_or_remove_one", 2.0), ("replace_one", 2.0 * np.sqrt(2.0))],
+)
 def test_the_histograms_noise_has_its_standard_deviation(
-  client_data, tff_runtime
+  client_data, tff_runtime, relation, stddev
 ):
   histogram = user_accuracy.private_accuracy_histogram(
-    _always(3), client_data, noise_multiplier=2.0, num_bins=100_000
+    _always(3),
+    client_data,
+    noise_multiplier=2.0,
+    neighboring_relation=relation,
+    num_bins=100_000,
   )
-  # Four users do not show among 100,000 bins; the deviation of the estimate
-  # is 0.0045, so that 0.8 and 1.25 times the noise are far outside.
-  assert np.std(histogram.counts) == pytest.approx(2.0, rel=0.02)
-  assert np.mean(histogram.counts) == pytest.approx(0.0, abs=0.04)
+  # Four users do not show among 100,000 bins; the relative deviation of the
+  # estimate is 0.002, so that 0.8 and 1.25 times the noise are far outside.
+  assert np.std(histogram.counts) == pytest.approx(stddev, rel=0.02)
+  assert np.mean(histogram.counts) == pytest.approx(0.0, abs=0.05)
+  assert histogram.event == dp_accounting.GaussianDpEvent(2.0)
 
 
 def test_percentiles_of_a_noised_histogram():
@@ -318,6 +327,10 @@ def test_percentiles_of_a_noised_histogram():
     (dict(noise_multiplier=0), "noise_multiplier"),
     (dict(noise_multiplier=float("inf")), "noise_multiplier"),
     (dict(noise_multiplier=1, num_bins=1), "num_bins"),
+    (
+      dict(noise_multiplier=1, neighboring_relation="replace_special"),
+      "neighboring_relation",
+    ),
   ],
 )
 def test_bad_histograms_are_named(client_data, kwargs, message):

@@ -118,7 +118,15 @@ _PUBLISHED = [
 
 
 @pytest.mark.parametrize(
-  ("sampling", "population", "cohort", "rounds", "noise", "classic", "improved"),
+  (
+    "sampling",
+    "population",
+    "cohort",
+    "rounds",
+    "noise",
+    "classic",
+    "improved",
+  ),
   _PUBLISHED,
 )
 def test_matches_table(
@@ -191,7 +199,9 @@ def test_matches_datalens_ledger(top_k, sigma, images, steps, classic, exact):
 )
 def test_extremes_give_a_number_soon(accountant, probability, noise, rounds):
   start = time.perf_counter()
-  result = _epsilon((_poisson(probability, noise), rounds), accountant=accountant)
+  result = _epsilon(
+    (_poisson(probability, noise), rounds), accountant=accountant
+  )
   assert time.perf_counter() - start < 10
   assert result >= 0
   # Sampling never costs more than drawing everybody.
@@ -252,7 +262,7 @@ def test_matches_library_on_a_mixture():
     relation="replace_special",
   )
   assert computed == pytest.approx(library.get_epsilon(1e-6), rel=1e-9)
-  # Two levels of 5 in a tree of 30 leaves: 6 applications of 5 nodes each.
+  # A step of a tree of 30 is in 5 nodes; the whole happens six times.
   sigma = (6 * (5 / 3.0**2 + 1 / 9.0**2)) ** -0.5
   gaussians_only = closed_forms.epsilon_of(
     lambda e: closed_forms.gaussian_delta(e, sigma), 1e-6
@@ -413,9 +423,9 @@ def test_sampling_without_replacement_is_monotonic(cohort, noise, rounds):
   assert at(cohort, noise * 1.1, rounds) <= base * (1 + 1e-9)
 
 
-@hypothesis.settings(max_examples=10, deadline=None)
+@hypothesis.settings(max_examples=8, deadline=None)
 @hypothesis.given(
-  probability=st.floats(1e-4, 0.9),
+  probability=st.floats(1e-3, 0.9),
   noise=st.floats(0.3, 10.0),
   rounds=st.integers(1, 2000),
 )
@@ -450,7 +460,7 @@ found = [
     [(dp_accounting.PoissonSampledDpEvent(
       q, dp_accounting.GaussianDpEvent(z)), 10)],
     delta=1e-6, accountant=a, neighboring_relation='add_or_remove_one')
-  for q in (1e-5, 0.5) for z in (1e-5, 0.01, 1.0, 1e6)
+  for q in (1e-5, 0.5) for z in (1e-5, 0.01, 1e6)
   for a in accounting.ACCOUNTANTS
 ]
 json.dump(found, sys.stdout)

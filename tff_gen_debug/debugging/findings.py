@@ -45,6 +45,24 @@ class Share:
     flags = image_statistics.ink_polarity(images)
     return cls(int(flags.sum()), len(flags))
 
+  @classmethod
+  def drawn(cls, images: np.ndarray) -> "Share":
+    """The share of images with strokes on a background, of either polarity.
+
+    A generator that has not learned yet, or learned from blank images, draws
+    none, and then its samples say nothing about polarity.
+
+    Args:
+      images: As for `evaluation.ink_polarity`.
+
+    Returns:
+      The share.
+    """
+    images = np.asarray(images)
+    flags = image_statistics.ink_polarity(images)
+    flags = flags | image_statistics.ink_polarity(-images)
+    return cls(int(flags.sum()), len(flags))
+
   @property
   def value(self) -> float:
     return self.count / self.total
@@ -91,6 +109,8 @@ class Finding:
     claim: One true sentence with the numbers, whether or not it holds.
     evidence: Which test was made, on what, and what it cannot say.
     numbers: What the claim rests on, ready for JSON.
+    decided: Whether the samples could answer at all; if False, `holds` is
+      False and the claim says what is missing.
   """
 
   name: str
@@ -98,6 +118,14 @@ class Finding:
   claim: str
   evidence: str
   numbers: dict[str, Any] = dataclasses.field(default_factory=dict)
+  decided: bool = True
+
+  @property
+  def verdict(self) -> str:
+    """One of "found", "not found" and "undecided"."""
+    if not self.decided:
+      return "undecided"
+    return "found" if self.holds else "not found"
 
   def to_dict(self) -> dict[str, Any]:
     return dataclasses.asdict(self)
@@ -125,14 +153,15 @@ def find_inversion(
     control_high: The high-accuracy slice of that run.
 
   Returns:
-    "low_slice_inverted" first; then, only where they hold,
-    "high_slice_inverted" (the other way round) or "both_slices_inverted".
+    "low_slice_inverted" first, undecided if fewer than half of a slice's
+    samples show strokes and the slices do not differ; then, only where they
+    hold, "high_slice_inverted" (the other way round) or "both_slices_inverted".
 
   Raises:
     ValueError: If a slice is empty or holds something else.
   """
-  shares = {
-    name: Share.inverted(images)
+  samples = {
+    name: images
     for name, images in (
       ("low", low),
       ("high", high),
@@ -141,15 +170,22 @@ def find_inversion(
     )
     if images is not None
   }
-  return compare_inversion(shares)
+  return compare_inversion(
+    {name: Share.inverted(images) for name, images in samples.items()},
+    {name: Share.drawn(images) for name, images in samples.items()},
+  )
 
 
-def compare_inversion(shares: Mapping[str, Share]) -> list[Finding]:
+def compare_inversion(
+  shares: Mapping[str, Share], drawn: Optional[Mapping[str, Share]] = None
+) -> list[Finding]:
   """`find_inversion` on shares of inverted samples that are counted already.
 
   Args:
     shares: With the keys "low", "high" and, where there is a control,
       "control_low" and "control_high".
+    drawn: `Share.drawn` of the same samples. Without it, samples that show
+      nothing yet can't be told from samples that are not inverted.
 
   Returns:
     As `find_inversion`.
@@ -161,8 +197,11 @@ def compare_inversion(shares: Mapping[str, Share]) -> list[Finding]:
   numbers: dict[str, Any] = {"p_value": p_value}
   numbers.update((name, share.to_dict()) for name, share in shares.items())
 
-  def finding(name: str, holds: bool, claim: str) -> Finding:
-    return Finding(name, holds, claim, evidence, numbers)
+  if drawn is not None:
+    numbers["drawn"] = {name: share.to_dict() for name, share in drawn.items()}
+
+  def finding(name: str, holds: bool, claim: str, decided=True) -> Finding:
+    return Finding(name, holds, claim, evidence, numbers, decided)
 
   def is_inverted_against(one: Share, other: Share) -> bool:
     return (
@@ -177,7 +216,18 @@ def compare_inversion(shares: Mapping[str, Share]) -> list[Finding]:
   numbers_text = f"{low} of samples against {high} ({_p_text(p_value)})"
   low_differs = is_inverted_against(low, high)
   holds = low_differs and is_unlike_control(low)
-  if holds:
+  decided = (
+    low_differs
+    or drawn is None
+    or min(drawn["low"].value, drawn["high"].value) >= 0.5
+  )
+  if not decided and drawn is not None:
+    claim = (
+      "too early to say whether the low-accuracy slice is inverted: "
+      f"{drawn['low']} of its samples and {drawn['high']} of the high-accuracy "
+      "slice's show strokes on a background"
+    )
+  elif holds:
     claim = f"the low-accuracy slice is inverted: {numbers_text}"
   elif low_differs:
     most = max(controls, key=lambda share: share.value)
@@ -195,7 +245,7 @@ def compare_inversion(shares: Mapping[str, Share]) -> list[Finding]:
     claim = (
       f"the low-accuracy slice does not stand out: {numbers_text} inverted"
     )
-  found = [finding("low_slice_inverted", holds, claim)]
+  found = [finding("low_slice_inverted", holds, claim, decided)]
   if is_inverted_against(high, low) and is_unlike_control(high):
     claim = (
       f"the high-accuracy slice is inverted: {high} of samples against {low} "

@@ -11,6 +11,7 @@ reports on.
 import base64
 from collections.abc import Mapping, Sequence
 import dataclasses
+import decimal
 from importlib import metadata
 from importlib import resources
 import io
@@ -24,6 +25,7 @@ import jinja2
 import matplotlib.image
 import numpy as np
 
+import tff_gen_debug
 from tff_gen_debug import files
 from tff_gen_debug.debugging import findings as findings_lib
 from tff_gen_debug.privacy import releases as release_lib
@@ -37,7 +39,6 @@ _PRIVACY_KEYS = (
 )
 
 _VERSIONED_PACKAGES = (
-  "tff-gen-debug",
   "tensorflow-federated",
   "tensorflow",
   "tensorflow-privacy",
@@ -193,6 +194,16 @@ class Report:
         return finding
     return self.findings[0]
 
+  @property
+  def epsilon_text(self) -> str:
+    """Epsilon with four digits, rounded up: it must not look smaller."""
+    epsilon = self.privacy["epsilon"]
+    if epsilon is None or not math.isfinite(epsilon):
+      return "no guarantee"
+    context = decimal.Context(prec=4, rounding=decimal.ROUND_CEILING)
+    # The shortest text of a float, so that 0.1 stays 0.1.
+    return f"{float(context.create_decimal(repr(float(epsilon)))):.4g}"
+
   def to_dict(self) -> dict[str, Any]:
     """The content of report.json, of plain JSON types only."""
     releases = [
@@ -315,7 +326,10 @@ def sample_grid(
 
 def collect_versions() -> dict[str, str]:
   """Versions of Python and of the packages that results depend on."""
-  versions = {"python": platform.python_version()}
+  versions = {
+    "tff-gen-debug": tff_gen_debug.__version__,
+    "python": platform.python_version(),
+  }
   for package in _VERSIONED_PACKAGES:
     try:
       versions[package] = metadata.version(package)

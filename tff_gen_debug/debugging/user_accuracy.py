@@ -31,6 +31,9 @@ _CLIENTS_PER_CALL = 100
 # tf.data reserves no memory for a batch that it cannot fill.
 _WHOLE_CLIENT = 1 << 30
 
+# L2 distance of two histograms of one count a user.
+_SENSITIVITIES = {"add_or_remove_one": 1.0, "replace_one": math.sqrt(2.0)}
+
 
 @dataclasses.dataclass(frozen=True)
 class UserEvaluation:
@@ -136,7 +139,8 @@ class AccuracyHistogram:
   Attributes:
     edges: Increasing bin edges `[bins + 1]`, from 0 to 1.
     counts: Noised numbers of users `[bins]`; may be negative.
-    noise_multiplier: Standard deviation of the noise on every count.
+    noise_multiplier: Standard deviation of the noise on every count, divided
+      by the sensitivity under the neighbouring relation it was made for.
   """
 
   edges: np.ndarray
@@ -145,7 +149,7 @@ class AccuracyHistogram:
 
   @property
   def event(self) -> dp_accounting.DpEvent:
-    """The cost, for a ledger of add-or-remove-one-user neighbours."""
+    """The cost, for a ledger with the histogram's neighbouring relation."""
     return dp_accounting.GaussianDpEvent(self.noise_multiplier)
 
   @property
@@ -154,8 +158,8 @@ class AccuracyHistogram:
     return release_lib.Release(
       name="accuracy histogram",
       what=(
-        f"a histogram of user accuracies in {len(self.counts)} bins, Gaussian "
-        f"noise with standard deviation {self.noise_multiplier:g} on each count"
+        f"a histogram of user accuracies in {len(self.counts)} bins, with "
+        f"Gaussian noise (noise multiplier {self.noise_multiplier:g})"
       ),
       event=self.event,
     )
@@ -195,16 +199,16 @@ def private_accuracy_histogram(
   client_ids: Optional[Sequence[str]] = None,
   *,
   noise_multiplier: float,
+  neighboring_relation: str = "add_or_remove_one",
   num_bins: int = 20,
   example_fn: ExampleFn = preprocessing.paper_example,
 ) -> AccuracyHistogram:
   """Sums one-hot accuracies over clients and adds Gaussian noise, all in TFF.
 
-  Formal guarantees: a client adds 1 to one count, so that adding or removing a
-  user changes the histogram by at most 1 in L2 norm, and the release is a
-  Gaussian mechanism with this noise multiplier (`AccuracyHistogram.event`).
-  Under replace-one neighbours the change is up to sqrt(2) and the event does
-  not hold.
+  Formal guarantees: a client adds 1 to at most one count. Adding or removing a
+  user changes the histogram by at most 1 in L2 norm, replacing one by at most
+  sqrt(2): the sensitivity. The release is a Gaussian mechanism with noise of
+  standard deviation noise_multiplier x sensitivity (`AccuracyHistogram.event`).
 
   Edge cases: a client without examples adds nothing. No amplification is
   claimed for `client_ids` that are a sample of a larger population.
@@ -213,7 +217,9 @@ def private_accuracy_histogram(
     classifier: The primary model.
     client_data: The users' data.
     client_ids: Whom to ask; by default all clients of `client_data`.
-    noise_multiplier: Standard deviation of the noise, > 0.
+    noise_multiplier: Standard deviation of the noise on each count, divided by
+      the sensitivity, > 0.
+    neighboring_relation: "add_or_remove_one" or "replace_one", as the plan's.
     num_bins: Number of equal bins of [0, 1], >= 2.
     example_fn: As for `evaluate_users`.
 
@@ -227,6 +233,11 @@ def private_accuracy_histogram(
   if not (noise_multiplier > 0 and math.isfinite(noise_multiplier)):
     raise ValueError(
       f"noise_multiplier must be positive and finite, got {noise_multiplier}"
+    )
+  if neighboring_relation not in _SENSITIVITIES:
+    raise ValueError(
+      f"neighboring_relation must be one of {sorted(_SENSITIVITIES)}, got "
+      f"{neighboring_relation!r}"
     )
   if num_bins < 2:
     raise ValueError(f"num_bins must be at least 2, got {num_bins}")
@@ -244,7 +255,8 @@ def private_accuracy_histogram(
     bin_index = tf.where(total > 0, bin_index, -1)  # -1 is no bin at all.
     return tf.one_hot(bin_index, num_bins)
 
-  query = tfp.GaussianSumQuery(l2_norm_clip=1.0, stddev=noise_multiplier)
+  noise_stddev = noise_multiplier * _SENSITIVITIES[neighboring_relation]
+  query = tfp.GaussianSumQuery(l2_norm_clip=1.0, stddev=noise_stddev)
   process = tff.aggregators.DifferentiallyPrivateFactory(query).create(
     one_hot_accuracy.type_signature.result
   )

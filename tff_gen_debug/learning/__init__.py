@@ -2,9 +2,9 @@
 
 from tff_gen_debug.learning.dp_fed_gan import CLIENT_METRICS
 from tff_gen_debug.learning.dp_fed_gan import DPFedGanState
-from tff_gen_debug.learning.dp_fed_gan import GanWeights
 from tff_gen_debug.learning.dp_fed_gan import build_dp_fed_gan
-from tff_gen_debug.learning.dp_fed_gan import generate_images
+from tff_gen_debug.learning.gan_weights import GanWeights
+from tff_gen_debug.learning.gan_weights import generate_images
 
 __all__ = [
   "CLIENT_METRICS",

@@ -20,6 +20,7 @@ import tensorflow_federated as tff
 from tff_gen_debug.aggregators import non_finite
 from tff_gen_debug.aggregators import uniform
 from tff_gen_debug.learning import gan_steps
+from tff_gen_debug.learning import gan_weights
 from tff_gen_debug.models.gan import network
 
 # Numbers that clients can be asked for. All are exact sums over the cohort,
@@ -38,28 +39,6 @@ AggregationFactory = Union[
   tff.aggregators.UnweightedAggregationFactory,
   tff.aggregators.WeightedAggregationFactory,
 ]
-
-
-class GanWeights(NamedTuple):
-  """The weights of a GAN.
-
-  Attributes:
-    discriminator: Tuple of tensors.
-    generator: Tuple of tensors.
-    statistics: Tuple of tensors, the generator's moving statistics.
-    averaged_generator: Tuple of tensors, the exponential moving average of
-      `generator`; empty if the process keeps none.
-  """
-
-  discriminator: Any
-  generator: Any
-  statistics: Any
-  averaged_generator: Any
-
-  @property
-  def sampling_generator(self):
-    """The weights to draw samples with: the averaged ones if there are."""
-    return self.averaged_generator or self.generator
 
 
 class DPFedGanState(NamedTuple):
@@ -197,9 +176,13 @@ def build_dp_fed_gan(
 
   @tff.tensorflow.computation
   def initial_weights():
-    generator, statistics = model.generator.init(_seed(seed, _INIT_GENERATOR))
-    return GanWeights(
-      discriminator=model.discriminator.init(_seed(seed, _INIT_DISCRIMINATOR)),
+    generator, statistics = model.generator.init(
+      gan_steps.make_seed(seed, _INIT_GENERATOR)
+    )
+    return gan_weights.GanWeights(
+      discriminator=model.discriminator.init(
+        gan_steps.make_seed(seed, _INIT_DISCRIMINATOR)
+      ),
       generator=generator,
       statistics=statistics,
       averaged_generator=() if averaging_decay is None else generator,
@@ -238,7 +221,7 @@ def build_dp_fed_gan(
       discriminator=weights.discriminator,
       generator=weights.generator,
       statistics=weights.statistics,
-      seed=_seed(seed, _CLIENTS, round_num),
+      seed=gan_steps.make_seed(seed, _CLIENTS, round_num),
     )
 
   @tff.tensorflow.computation(start_round.type_signature.result, data_type)
@@ -297,9 +280,9 @@ def build_dp_fed_gan(
       discriminator,
       generator_steps,
       generator_batch_size,
-      _seed(seed, _SERVER, round_num),
+      gan_steps.make_seed(seed, _SERVER, round_num),
     )
-    new_weights = GanWeights(
+    new_weights = gan_weights.GanWeights(
       discriminator=discriminator,
       generator=update.weights,
       statistics=update.statistics,
@@ -369,41 +352,6 @@ def build_dp_fed_gan(
   return tff.learning.templates.LearningProcess(
     initialize, next_fn, get_model_weights, set_model_weights
   )
-
-
-def generate_images(
-  model: network.GanModel, weights: GanWeights, count: int, seed: int = 0
-) -> np.ndarray:
-  """Draws images from a trained generator.
-
-  Batch normalization uses the moving statistics, so that each image depends on
-  its own input alone.
-
-  Args:
-    model: The networks that `weights` belong to.
-    weights: What `get_model_weights` of the process returned.
-    count: How many images, at least 1.
-    seed: Makes the inputs; the same images for the same seed.
-
-  Returns:
-    float32 of shape [count, *model.image_shape] in [-1, 1].
-
-  Raises:
-    ValueError: If `count` is less than 1.
-  """
-  _check_at_least("count", count, 1)
-  generator = tuple(tf.constant(w) for w in weights.sampling_generator)
-  statistics = tuple(tf.constant(w) for w in weights.statistics)
-  latent = model.generator.sample_latent(count, _seed(seed))
-  images, _ = model.generator.apply(generator, statistics, latent, False)
-  return images.numpy()
-
-
-def _seed(seed: int, *data) -> tf.Tensor:
-  """A stateless seed, int32 of shape [2], from a Python int and integers."""
-  unsigned = seed % 2**64
-  halves = np.array([unsigned >> 32, unsigned % 2**32], np.uint32)
-  return gan_steps.fold_in(tf.constant(halves.view(np.int32)), *data)
 
 
 def _specs(weights) -> Any:

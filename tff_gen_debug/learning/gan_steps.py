@@ -10,6 +10,7 @@ of a client computation, which costs more than the arithmetic of a small model.
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
@@ -59,6 +60,13 @@ class GeneratorUpdate(NamedTuple):
   statistics: network.Weights
   optimizer_state: object
   loss: tf.Tensor
+
+
+def make_seed(seed: int, *data) -> tf.Tensor:
+  """A stateless seed, int32 of shape [2], from a Python int and integers."""
+  unsigned = seed % 2**64
+  halves = np.array([unsigned >> 32, unsigned % 2**32], np.uint32)
+  return fold_in(tf.constant(halves.view(np.int32)), *data)
 
 
 def fold_in(seed: tf.Tensor, *data) -> tf.Tensor:

@@ -1,1 +1,7 @@
 """Pure models: networks, losses and classifiers, without any process."""
+
+from tff_gen_debug.models import classifier
+from tff_gen_debug.models import cnn
+from tff_gen_debug.models import gan
+
+__all__ = ["classifier", "cnn", "gan"]

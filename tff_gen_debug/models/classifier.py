@@ -122,9 +122,8 @@ class Classifier:
           return cls(
             tuple(arrays[f"weight_{i}"] for i in range(len(arrays.files)))
           )
-      except (
-        Exception
-      ) as error:  # zipfile, zlib and NumPy each raise their own.
+      # Damage makes zipfile, zlib and NumPy each raise errors of their own.
+      except Exception as error:
         raise ValueError(
           f"path {os.fspath(path)!r} does not hold a classifier: {error}"
         ) from error

@@ -57,14 +57,12 @@ _SERIES_NOISE_RANGE = (1e-4, 100.0)
 # More noise than this is accounted as this much, to keep squares finite.
 _MAX_NOISE_MULTIPLIER = 1e12
 
-# The grid of a privacy loss distribution, as parts of epsilon: a first coarse
-# pass finds the scale, and the second one makes a relative error below 1e-3.
-_COARSE_GRID = 2e3
-_FINE_GRID = 1e4
+# The grid of a privacy loss distribution: its interval is epsilon over the
+# first number, or the range of one event's losses over the second if that is
+# more. A coarse pass finds the scale of epsilon; the fine one makes a relative
+# error of about 1e-3 or less in a second or two, which grow with the points.
+_GRIDS = ((2e3, 5e3), (3e4, 5e4))
 _DEFAULT_INTERVAL = 1e-4
-# At most this many grid points for one event: a few seconds, and some hundred
-# megabytes.
-_MAX_GRID_POINTS = 1e6
 
 
 def check_supported(
@@ -314,16 +312,20 @@ def _pld_epsilon(
   relation = _RELATIONS[neighboring_relation]
   rdp_accountant = rdp.RdpAccountant(neighboring_relation=relation)
   parts = [(events_lib.from_key(key), count) for key, count in items]
-  finest = max(_loss_range(event) for event, _ in parts) / _MAX_GRID_POINTS
+  loss_range = max(_loss_range(event) for event, _ in parts)
+  if math.isinf(loss_range):
+    return math.inf
   if not all(rdp_accountant.supports(event) for event, _ in parts):
-    interval = max(_DEFAULT_INTERVAL, finest)
+    interval = max(_DEFAULT_INTERVAL, loss_range / _GRIDS[-1][1])
     return _pld_on_grid(parts, delta, relation, interval)
   bound = _rdp_epsilon(items, delta, neighboring_relation, "rdp")
-  for grid in (_COARSE_GRID, _FINE_GRID):
+  for steps, points in _GRIDS:
     if not 0 < bound < math.inf:
       break
     # Powers of two, so that close settings share a grid.
-    interval = 2.0 ** math.floor(math.log2(max(bound / grid, finest)))
+    interval = 2.0 ** math.floor(
+      math.log2(max(bound / steps, loss_range / points))
+    )
     bound = min(bound, _pld_on_grid(parts, delta, relation, interval))
   return bound
 
@@ -335,7 +337,10 @@ def _loss_range(event: dp_accounting.DpEvent) -> float:
   if isinstance(event, dp_accounting.SelfComposedDpEvent):
     return _loss_range(event.event)
   if isinstance(event, dp_accounting.PoissonSampledDpEvent):
-    return _loss_range(event.event)
+    inner = _loss_range(event.event)
+    if inner > 700:  # expm1 would overflow.
+      return inner
+    return math.log1p(event.sampling_probability * math.expm1(inner))
   z = getattr(event, "noise_multiplier", math.inf)
   try:
     return 1 / (2 * z**2) + 8 / z

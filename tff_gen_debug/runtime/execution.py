@@ -4,10 +4,10 @@ Built from TFF's public parts as `tff.backends.native` builds its own: a gRPC
 stub, a remote executor over it, an executor factory, and a context that
 compiles for the native backend. Added is what the stock context lacks:
 
-*   A dead worker is told apart from a failing computation. TFF repeats every
-    `UNAVAILABLE` and `FAILED_PRECONDITION` error for ever, so that a client
-    computation which raises `tf.errors.FailedPreconditionError` never returns,
-    while a worker that crashes on its input is restarted for ever.
+*   A dead worker is told apart from a failing computation, and a computation
+    is repeated so many times and no more. TFF 0.87 repeats after every
+    `UNAVAILABLE` or `FAILED_PRECONDITION`, so that a computation which crashes
+    its worker is tried for ever.
 *   After a restart nothing refers to the old worker's values.
 *   Values are disposed of at once, not twenty at a time: twenty copies of a
       model with 20 million weights are 1.6 GB.
@@ -37,13 +37,12 @@ _CHANNEL_OPTIONS = (
   # The worker is on this machine whatever `http_proxy` says.
   ("grpc.enable_http_proxy", 0),
 )
-# A connection breaks before its process has gone; with these codes it is worth
-# waiting for. All others come from a worker in good health.
+# How gRPC reports a broken connection, which it notices before the process is
+# gone, so that it is worth waiting. A failing computation is `INTERNAL`.
 _CONNECTION_CODES = frozenset(
   {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.CANCELLED,
-    grpc.StatusCode.INTERNAL,
     grpc.StatusCode.UNKNOWN,
   }
 )
@@ -77,7 +76,7 @@ class _Stub(tff.framework.RemoteExecutorStub):
     # ValueError is what gRPC makes of a closed channel.
     except (grpc.RpcError, ValueError) as error:
       code = error.code() if isinstance(error, grpc.Call) else None
-      waits = code is None or code in _CONNECTION_CODES
+      waits = code in _CONNECTION_CODES
       end = self._worker.ended(_END_GRACE_SECONDS if waits else 0.0)
       if end is not None:
         raise WorkerDiedError(

@@ -1,0 +1,516 @@
+import dataclasses
+import json
+import math
+import time
+import warnings
+
+import dp_accounting
+import hypothesis
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+
+from tests.privacy import closed_forms
+from tff_gen_debug.privacy import plan as plan_lib
+from tff_gen_debug.privacy import simulation as simulation_lib
+
+
+def _plan(**changes):
+  values = dict(
+    population=1_000_000,
+    expected_clients_per_round=1000,
+    rounds=1000,
+    noise_multiplier=1.0,
+  )
+  values.update(changes)
+  return plan_lib.PrivacyPlan(**values)
+
+
+_FIXED = dict(sampling="fixed_size", neighboring_relation="replace_one")
+_WORD_LM = dict(population=342477, expected_clients_per_round=5000, rounds=2000)
+
+
+# The word language model of Augenstein et al., 2020, under three readings, and
+# its GAN at several populations; dp-accounting 0.4.3.
+@pytest.mark.parametrize(
+  ("changes", "classic", "improved"),
+  [
+    # As published: the noise is compared with one clip norm, though replacing
+    # a user moves the sum by two.
+    (dict(**_WORD_LM, **_FIXED), 9.222, 8.473),
+    (dict(**_WORD_LM, **_FIXED, noise_multiplier=0.5), 58.76, 57.37),
+    (_WORD_LM, 5.195, 4.617),
+    (dict(**_FIXED, population=10**5), 4.116, 3.576),
+    (dict(**_FIXED, population=10**6), 1.189, 0.895),
+    (dict(**_FIXED, population=10**7), 0.949, 0.722),
+    (dict(**_FIXED, population=10**8), 0.838, 0.651),
+    (dict(population=10**5), 2.538, 2.101),
+    (dict(population=10**6), 1.163, 0.870),
+  ],
+)
+def test_matches_published_runs(changes, classic, improved):
+  last_digit = 0.006 if classic > 10 else 0.0006
+  plan = _plan(**changes)
+  assert plan.epsilon() == pytest.approx(improved, abs=last_digit)
+  plan = _plan(**changes, accountant="rdp_classic")
+  assert plan.epsilon() == pytest.approx(classic, abs=last_digit)
+
+
+def test_defaults():
+  plan = _plan()
+  assert plan.delta == 1e-6
+  assert plan.sampling == "poisson"
+  assert plan.neighboring_relation == "add_or_remove_one"
+  assert plan.accountant == "rdp"
+  assert plan.simulation is None
+
+
+def test_numbers_are_converted():
+  plan = _plan(
+    population=np.int64(100),
+    expected_clients_per_round=np.float64(10.0),
+    rounds=np.int32(5),
+    noise_multiplier=1,
+    delta=np.float32(2**-10),
+  )
+  assert type(plan.population) is int
+  assert type(plan.expected_clients_per_round) is int
+  assert type(plan.rounds) is int
+  assert type(plan.noise_multiplier) is float
+  assert type(plan.delta) is float
+  assert plan.delta == 2**-10
+  assert _plan(expected_clients_per_round=2.5).expected_clients_per_round == 2.5
+  json.dumps(plan.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+  "field", [f.name for f in dataclasses.fields(plan_lib.PrivacyPlan)]
+)
+def test_plan_cannot_be_changed(field):
+  plan = _plan().simulated_by(population=10, clients_per_round=2)
+  before = plan.to_dict()
+  with pytest.raises(dataclasses.FrozenInstanceError):
+    setattr(plan, field, 3)
+  with pytest.raises(dataclasses.FrozenInstanceError):
+    delattr(plan, field)
+  with pytest.raises(dataclasses.FrozenInstanceError):
+    plan.simulation.population = 3
+  plan.to_dict()["simulation"]["population"] = 3
+  assert plan.to_dict() == before
+  assert hash(plan) == hash(dataclasses.replace(plan))
+
+
+@pytest.mark.parametrize(
+  ("changes", "error", "message"),
+  [
+    (dict(population=0), ValueError, "population must be at least 1, got 0"),
+    (dict(population=100.0), TypeError, "population must be an integer"),
+    (
+      dict(expected_clients_per_round=0),
+      ValueError,
+      "expected_clients_per_round must be positive, got 0",
+    ),
+    (
+      dict(expected_clients_per_round=-3),
+      ValueError,
+      "expected_clients_per_round must be positive",
+    ),
+    (
+      dict(expected_clients_per_round=math.nan),
+      ValueError,
+      "expected_clients_per_round must be finite",
+    ),
+    (
+      dict(population=10, expected_clients_per_round=11, delta=0.01),
+      ValueError,
+      r"expected_clients_per_round must be at most population \(10\), got 11",
+    ),
+    (
+      dict(**_FIXED, expected_clients_per_round=2.5),
+      ValueError,
+      "must be a whole number with sampling 'fixed_size', got 2.5",
+    ),
+    (dict(rounds=0), ValueError, "rounds must be at least 1, got 0"),
+    (dict(rounds=2.0), TypeError, "rounds must be an integer, got 2.0"),
+    (dict(rounds=True), TypeError, "rounds must be an integer, got True"),
+    (
+      dict(noise_multiplier=-0.1),
+      ValueError,
+      "noise_multiplier must be at least 0, got -0.1",
+    ),
+    (
+      dict(noise_multiplier=math.inf),
+      ValueError,
+      "noise_multiplier must be finite, got inf",
+    ),
+    (dict(noise_multiplier=None), TypeError, "must be a real number, got None"),
+    (dict(noise_multiplier=10**400), ValueError, "must be finite"),
+    (dict(delta=0), ValueError, r"delta must be in \(0, 1\), got 0"),
+    (dict(delta=1), ValueError, r"delta must be in \(0, 1\), got 1"),
+    (dict(delta=math.nan), ValueError, "delta must be finite, got nan"),
+    (dict(delta="tiny"), TypeError, "delta must be a real number"),
+    (
+      dict(population=1, expected_clients_per_round=1),
+      ValueError,
+      "delta must be given when population is 1",
+    ),
+    (dict(sampling="uniform"), ValueError, "sampling must be one of 'poisson'"),
+    (
+      dict(neighboring_relation="replace_special"),
+      ValueError,
+      "neighboring_relation must be one of 'add_or_remove_one', 'replace_one'",
+    ),
+    (dict(accountant="moments"), ValueError, "accountant must be one of 'rdp'"),
+    (
+      dict(neighboring_relation="replace_one"),
+      ValueError,
+      "sampling 'poisson' needs neighboring_relation 'add_or_remove_one'",
+    ),
+    (
+      dict(sampling="fixed_size"),
+      ValueError,
+      "sampling 'fixed_size' needs neighboring_relation 'replace_one'.*two clip"
+      " norms",
+    ),
+    (
+      dict(**_FIXED, accountant="pld"),
+      ValueError,
+      "no privacy loss distribution for sampling without replacement",
+    ),
+    (dict(simulation=10), TypeError, "simulation must be a Simulation, got 10"),
+  ],
+)
+def test_rejects(changes, error, message):
+  with pytest.raises(error, match=message):
+    _plan(**changes)
+
+
+def test_delta_above_one_over_population_warns():
+  with pytest.warns(UserWarning, match="delta 0.1 is above 1 / population"):
+    plan = _plan(population=100, expected_clients_per_round=5, delta=0.1)
+  assert plan.delta == 0.1
+  with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    _plan(population=3, expected_clients_per_round=1, delta=0.3333333333)
+
+
+def test_round_events():
+  gaussian = dp_accounting.GaussianDpEvent(1.0)
+  assert _plan().round_event == dp_accounting.PoissonSampledDpEvent(
+    1e-3, gaussian
+  )
+  assert _plan(**_FIXED).round_event == (
+    dp_accounting.SampledWithoutReplacementDpEvent(1_000_000, 1000, gaussian)
+  )
+
+
+@pytest.mark.parametrize("sampling", ["poisson", "fixed_size"])
+@pytest.mark.parametrize("relation", ["add_or_remove_one", "replace_one"])
+@pytest.mark.parametrize("accountant", ["rdp", "pld"])
+def test_everybody_in_every_round_needs_no_amplification(
+  sampling, relation, accountant
+):
+  plan = _plan(
+    population=50,
+    expected_clients_per_round=50,
+    rounds=16,
+    noise_multiplier=8.0,
+    delta=1e-6,
+    sampling=sampling,
+    neighboring_relation=relation,
+    accountant=accountant,
+  )
+  # 16 / 8^2 = 1 / 2^2.
+  exact = closed_forms.epsilon_of(
+    lambda e: closed_forms.gaussian_delta(e, 2.0), 1e-6
+  )
+  assert plan.round_event == dp_accounting.GaussianDpEvent(8.0)
+  assert exact <= plan.epsilon() <= 1.12 * exact
+
+
+def test_epsilon_after():
+  plan = _plan()
+  assert plan.epsilon_after(0) == 0
+  assert plan.epsilon_after(1000) == plan.epsilon()
+  assert plan.epsilon_after(10) < plan.epsilon() < plan.epsilon_after(5000)
+  for rounds, error in ((-1, ValueError), (1.0, TypeError), (True, TypeError)):
+    with pytest.raises(error, match="rounds must be"):
+      plan.epsilon_after(rounds)
+
+
+@pytest.mark.parametrize("changes", [{}, _FIXED])
+def test_epsilon_after_every_round_is_fast(changes):
+  plan = _plan(**changes)
+  plan.epsilon_after(1)
+  start = time.perf_counter()
+  series = [plan.epsilon_after(rounds) for rounds in range(1, 1001)]
+  assert time.perf_counter() - start < 5
+  assert all(a <= b for a, b in zip(series, series[1:]))
+  assert series[-1] == plan.epsilon()
+
+
+@pytest.mark.parametrize("accountant", ["rdp", "rdp_classic", "pld"])
+def test_little_noise_is_a_huge_number(accountant):
+  start = time.perf_counter()
+  plan = _plan(
+    population=3400,
+    expected_clients_per_round=10,
+    noise_multiplier=0.01,
+    accountant=accountant,
+  )
+  assert 1e4 < plan.epsilon() < 1e8
+  assert time.perf_counter() - start < 5
+
+
+def test_no_noise_is_infinite():
+  plan = _plan(noise_multiplier=0)
+  assert plan.epsilon() == math.inf
+  assert plan.noise_stddev(1.0) == 0
+  assert plan.to_dict()["epsilon"] is None
+
+
+# A target that Renyi DP reaches far from its floor, one near it, a large one.
+@pytest.mark.parametrize(
+  ("changes", "target"),
+  [
+    ({}, 0.9),
+    ({}, 0.5),
+    ({}, 8.0),
+    ({}, 1e5),
+    (dict(accountant="rdp_classic"), 2.0),
+    (dict(accountant="pld", **_WORD_LM), 3.0),
+    (dict(**_FIXED, **_WORD_LM), 9.0),
+    (dict(population=100, expected_clients_per_round=50), 3.0),
+    (dict(population=288, expected_clients_per_round=10, delta=1e-3), 1),
+  ],
+)
+def test_calibrate_is_one_sided_and_within_a_percent(changes, target):
+  plan = _plan(**changes)
+  calibrated = plan.calibrate(target_epsilon=target)
+  assert 0.99 * target <= calibrated.epsilon() <= target
+  # Only the noise has changed.
+  assert (
+    dataclasses.replace(calibrated, noise_multiplier=plan.noise_multiplier)
+    == plan
+  )
+  # From any starting point.
+  again = dataclasses.replace(plan, noise_multiplier=0.0)
+  if plan.accountant == "rdp" and plan.sampling == "poisson":
+    assert again.calibrate(target_epsilon=target) == calibrated
+
+
+@hypothesis.settings(max_examples=15, deadline=None)
+@hypothesis.given(
+  log_population=st.floats(2, 8),
+  share=st.floats(1e-3, 1),
+  rounds=st.integers(1, 5000),
+  target=st.floats(0.8, 50),
+)
+def test_calibrate_any_plan(log_population, share, rounds, target):
+  population = int(10**log_population)
+  plan = _plan(
+    population=population,
+    expected_clients_per_round=max(population * share, 1),
+    rounds=rounds,
+  ).calibrate(target_epsilon=target)
+  assert 0.99 * target <= plan.epsilon() <= target
+
+
+def test_calibrated_gaussian_matches_exact_formula():
+  plan = _plan(
+    population=100,
+    expected_clients_per_round=100,
+    rounds=1,
+    delta=1e-6,
+    accountant="pld",
+  ).calibrate(target_epsilon=1.0)
+  # The least noise that the exact curve allows is at most 1 % less.
+  noise = plan.noise_multiplier
+  assert closed_forms.gaussian_delta(1.0, noise) <= 1e-6
+  assert closed_forms.gaussian_delta(1.0, noise * 0.99) > 1e-6
+
+
+@pytest.mark.parametrize(
+  ("target", "error", "message"),
+  [
+    (0, ValueError, "target_epsilon must be positive, got 0"),
+    (-1, ValueError, "target_epsilon must be positive"),
+    (math.inf, ValueError, "target_epsilon must be finite"),
+    (math.nan, ValueError, "target_epsilon must be finite"),
+    ("1", TypeError, "target_epsilon must be a real number"),
+    # Below what the orders of the accountant can prove.
+    (1e-4, ValueError, "target_epsilon must be at least 0.0"),
+    # Even with next to no noise.
+    (1e15, ValueError, "target_epsilon must be below"),
+  ],
+)
+def test_calibrate_rejects(target, error, message):
+  with pytest.raises(error, match=message):
+    _plan(accountant="rdp_classic").calibrate(target_epsilon=target)
+
+
+def test_calibrate_says_when_the_accountant_jumps_over_the_target():
+  # The improved conversion falls to 0 at once for enough noise.
+  with pytest.raises(ValueError, match="can't be reached within 1%"):
+    _plan().calibrate(target_epsilon=0.001)
+
+
+def test_noise_is_relative_to_the_sensitivity():
+  # z x S for add-or-remove-one, z x 2 S for replace-one.
+  assert _plan(noise_multiplier=1.5).noise_stddev(0.1) == pytest.approx(0.15)
+  assert _plan(noise_multiplier=1.5).sensitivity_factor == 1.0
+  fixed = _plan(noise_multiplier=1.5, **_FIXED)
+  assert fixed.noise_stddev(0.1) == pytest.approx(0.3)
+  assert fixed.sensitivity_factor == 2.0
+  for clip, error in (
+    (0, ValueError),
+    (math.nan, ValueError),
+    (None, TypeError),
+  ):
+    with pytest.raises(error, match="clip_norm must be"):
+      fixed.noise_stddev(clip)
+
+
+def test_plan_without_simulation_runs_itself():
+  plan = _plan()
+  assert plan.run_population == 1_000_000
+  assert plan.run_clients_per_round == 1000
+  assert plan.run_noise_multiplier == 1.0
+  assert plan.as_run() is plan
+
+
+@pytest.mark.parametrize("changes", [{}, _FIXED])
+def test_simulation_keeps_the_noise_on_the_mean(changes):
+  plan = _plan(**changes)
+  simulated = plan.simulated_by(population=288, clients_per_round=10)
+  # 1.0 x 10 / 1000.
+  assert simulated.run_noise_multiplier == pytest.approx(0.01)
+  assert simulated.run_population == 288
+  assert simulated.run_clients_per_round == 10
+  clip = 0.3
+  assert simulated.noise_stddev(clip) / 10 == pytest.approx(
+    plan.noise_stddev(clip) / 1000
+  )
+  # The deployment's figures are untouched.
+  assert simulated.epsilon() == plan.epsilon()
+  assert simulated.round_event == plan.round_event
+  # What it gives to its own 288 users is another matter.
+  run = simulated.as_run()
+  assert run.simulation is None
+  assert run.population == 288
+  assert run.expected_clients_per_round == 10
+  assert run.noise_multiplier == pytest.approx(0.01)
+  assert run.delta == plan.delta
+  assert run.rounds == plan.rounds
+  assert run.epsilon() > 1e5
+  assert run.noise_stddev(clip) == simulated.noise_stddev(clip)
+
+
+def test_simulated_plan_can_be_calibrated():
+  plan = _plan().simulated_by(population=100, clients_per_round=20)
+  calibrated = plan.calibrate(target_epsilon=0.7)
+  assert calibrated.epsilon() <= 0.7
+  assert calibrated.simulation == simulation_lib.Simulation(100, 20)
+  assert calibrated.run_noise_multiplier == pytest.approx(
+    calibrated.noise_multiplier * 0.02
+  )
+
+
+@pytest.mark.parametrize(
+  ("population", "cohort", "error", "message"),
+  [
+    (0, 1, ValueError, "simulation.population must be at least 1"),
+    (10.0, 1, TypeError, "simulation.population must be an integer"),
+    (10, 0, ValueError, "simulation.clients_per_round must be positive"),
+    (
+      10,
+      11,
+      ValueError,
+      r"simulation.clients_per_round must be at most simulation.population",
+    ),
+    (
+      2_000_000,
+      10,
+      ValueError,
+      r"simulation.population must be at most the deployment's \(1000000\)",
+    ),
+    (
+      5000,
+      1001,
+      ValueError,
+      r"simulation.clients_per_round must be at most the deployment's \(1000\)",
+    ),
+  ],
+)
+def test_simulation_rejects(population, cohort, error, message):
+  with pytest.raises(error, match=message):
+    _plan().simulated_by(population=population, clients_per_round=cohort)
+
+
+def test_sampler_draws_what_is_accounted_for():
+  ids = [f"c{i}" for i in range(300)]
+  plan = _plan(population=300, expected_clients_per_round=30)
+  sizes = [len(plan.sampler(ids, 5).sample(r)) for r in range(200)]
+  assert abs(np.mean(sizes) - 30) < 4 * math.sqrt(27 / 200)
+  assert np.std(sizes) > 3
+  fixed = _plan(population=300, expected_clients_per_round=30, **_FIXED)
+  assert {len(fixed.sampler(ids, 5).sample(r)) for r in range(20)} == {30}
+  # A simulation draws from, and in, its own size.
+  simulated = _plan().simulated_by(population=300, clients_per_round=6)
+  sizes = [len(simulated.sampler(ids, 5).sample(r)) for r in range(200)]
+  assert abs(np.mean(sizes) - 6) < 4 * math.sqrt(6 / 200)
+
+
+def test_sampler_wants_the_population_that_is_accounted_for():
+  plan = _plan(population=300, expected_clients_per_round=30)
+  with pytest.raises(
+    ValueError, match="client_ids must be the whole population of 300, got 299"
+  ):
+    plan.sampler([f"c{i}" for i in range(299)], 0)
+
+
+def test_new_ledger_accounts_as_the_plan_does():
+  for changes in ({}, _FIXED):
+    plan = _plan(**changes, accountant="rdp_classic")
+    ledger = plan.new_ledger()
+    ledger.record(plan.round_event, plan.rounds)
+    assert ledger.epsilon() == plan.epsilon()
+
+
+@pytest.mark.parametrize(
+  ("noise_factor", "keeps_promise"), [(1.0, True), (0.8, False)]
+)
+def test_sampler_noise_and_epsilon_agree_in_an_attack(
+  noise_factor, keeps_promise
+):
+  """The best attack on one round succeeds as often as the plan says.
+
+  The attacker sees one noised sum, in which only the victim's update, of the
+  largest allowed norm, is not zero, and thresholds it.
+  """
+  clip, trials = 2.0, 40_000
+  plan = _plan(
+    population=4,
+    expected_clients_per_round=2,
+    rounds=1,
+    noise_multiplier=0.7,
+    delta=0.1,
+    accountant="pld",
+  )
+  sampler = plan.sampler(["victim", "b", "c", "d"], seed=11)
+  taken = np.array(["victim" in sampler.sample(r) for r in range(trials)])
+  stddev = plan.noise_stddev(clip) * noise_factor
+  noise = np.random.default_rng(3).normal(0, stddev, (2, trials))
+  with_victim = noise[0] + clip * taken
+  epsilon = plan.epsilon()
+  thresholds = np.linspace(0, 3 * clip, 61)
+  advantage = [
+    np.mean(with_victim > t) - math.exp(epsilon) * np.mean(noise[1] > t)
+    for t in thresholds
+  ]
+  # Four standard errors of the advantage at the best threshold.
+  error = 4 * math.sqrt(0.25 / trials)
+  if keeps_promise:
+    assert abs(max(advantage) - plan.delta) < error
+  else:
+    assert max(advantage) > plan.delta + error
