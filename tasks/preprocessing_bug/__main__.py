@@ -1,6 +1,7 @@
 """`python -m tasks.preprocessing_bug --preset demo --out DIR`."""
 
 import logging
+import os
 import sys
 
 from absl import app
@@ -9,6 +10,7 @@ from tasks import configuration
 from tasks import console
 from tasks.preprocessing_bug import config as config_lib
 from tasks.preprocessing_bug import investigation
+from tff_gen_debug import runtime
 
 configuration.define_flags(config_lib.PRESETS)
 
@@ -19,7 +21,9 @@ def main(argv):
   console.set_up()
   try:
     config = configuration.config_from_flags(config_lib.PRESETS)
-    path = investigation.run(config, configuration.output_folder())
+    folder = configuration.output_folder()
+    with runtime.use_local_runtime(log_file=os.path.join(folder, "worker.log")):
+      path = investigation.run(config, folder)
   except (ValueError, OSError) as error:
     # What the user can mend gets its message, not a traceback.
     logging.getLogger("absl").debug("", exc_info=True)

@@ -27,6 +27,9 @@ class Config:
   bug: str = _field("invert_pixels", f"What goes wrong: {', '.join(_BUGS)}.")
   bug_probability: float = _field(0.5, "The share of users who have the bug.")
   classifier_epochs: int = _field(4, "Passes over the primary model's data.")
+  classifier_rounds: int = _field(
+    0, "Rounds of federated averaging that train it; 0 to train it centrally."
+  )
   selection: str = _field(
     "by_user", f"What splits the data: {' or '.join(_SELECTIONS)}."
   )

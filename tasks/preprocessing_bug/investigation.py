@@ -10,7 +10,6 @@ from tasks.preprocessing_bug import config as config_lib
 from tasks.preprocessing_bug import population
 from tasks.preprocessing_bug import presentation
 from tasks.preprocessing_bug import training
-from tff_gen_debug import runtime
 from tff_gen_debug.debugging import bugs
 from tff_gen_debug.debugging import report as report_lib
 
@@ -19,6 +18,9 @@ _logger = logging.getLogger(__name__)
 
 def run(config: config_lib.Config, folder: str) -> str:
   """Runs the task, or goes on with an unfinished run in `folder`.
+
+  TFF computations run in the default context, such as
+  `tff_gen_debug.runtime.use_local_runtime` sets.
 
   Args:
     config: What to run.
@@ -33,20 +35,19 @@ def run(config: config_lib.Config, folder: str) -> str:
   """
   start = time.monotonic()
   configuration.claim_folder(folder, config)
-  with runtime.use_local_runtime(log_file=os.path.join(folder, "worker.log")):
-    clean_users, held_out_users = population.load_users(config)
-    held_out = population.train_primary_model(config, held_out_users, folder)
-    scenarios = {}
-    for name, probability in (("bug", config.bug_probability), ("control", 0)):
-      users = bugs.inject(
-        clean_users,
-        getattr(bugs, config.bug),
-        probability=probability,
-        seed=config.seed,
-      )
-      scenarios[name] = _investigate(
-        config, users, held_out, name, os.path.join(folder, name)
-      )
+  clean_users, held_out_users = population.load_users(config)
+  held_out = population.train_primary_model(config, held_out_users, folder)
+  scenarios = {}
+  for name, probability in (("bug", config.bug_probability), ("control", 0)):
+    users = bugs.inject(
+      clean_users,
+      getattr(bugs, config.bug),
+      probability=probability,
+      seed=config.seed,
+    )
+    scenarios[name] = _investigate(
+      config, users, held_out, name, os.path.join(folder, name)
+    )
   report = presentation.make_report(
     config, held_out, scenarios, time.monotonic() - start
   )

@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tasks.preprocessing_bug import config as config_lib
+from tff_gen_debug import datasets
 from tff_gen_debug import files
 from tff_gen_debug import privacy
 from tff_gen_debug.datasets import emnist
@@ -19,10 +20,11 @@ from tff_gen_debug.datasets import preprocessing
 from tff_gen_debug.debugging import selection
 from tff_gen_debug.debugging import user_accuracy
 from tff_gen_debug.models import classifier as classifier_lib
+from tff_gen_debug.models import cnn
 
 _logger = logging.getLogger(__name__)
 
-# Of the held-out users' images; the others train the primary model.
+# Of the held-out users; the others train the primary model.
 _REFERENCE_SHARE = 0.25
 
 
@@ -31,8 +33,9 @@ class HeldOut:
   """Images of clean users whom no GAN is trained on.
 
   Attributes:
-    classifier: The primary model, trained on three quarters of the images.
-    reference: The other quarter, float32 of shape [n, 28, 28, 1] in [-1, 1].
+    classifier: The primary model, trained on three quarters of the users.
+    reference: Images of the other users, float32 of shape [n, 28, 28, 1] in
+      [-1, 1].
     accuracy: The model's accuracy on `reference`.
   """
 
@@ -93,32 +96,48 @@ def train_primary_model(
   folder: str,
 ) -> HeldOut:
   """Trains the primary model, or loads the one that the run trained before."""
-  pixels, labels = [], []
-  for client_id in held_out.client_ids:
-    images, targets = read_client(
-      held_out.create_tf_dataset_for_client(client_id)
-    )
-    pixels.append(images)
-    labels.append(targets)
-  images, targets = np.concatenate(pixels), np.concatenate(labels)
-  order = np.random.default_rng(config.seed).permutation(len(images))
-  images, targets = images[order], targets[order]
-  split = int(len(images) * _REFERENCE_SHARE)
+  ids = np.random.default_rng(config.seed).permutation(held_out.client_ids)
+  split = max(1, int(len(ids) * _REFERENCE_SHARE))
+  reference, labels = _read_clients(held_out, ids[:split])
   path = os.path.join(folder, "primary_model.npz")
-  if os.path.exists(path):
-    classifier = classifier_lib.Classifier.load(path)
-  else:
-    classifier = classifier_lib.train_classifier(
-      images[split:],
-      targets[split:],
-      num_classes=36 if config.dataset == "emnist" else 10,
-      epochs=config.classifier_epochs,
-      seed=config.seed,
+  if not os.path.exists(path):
+    _train_classifier(config, held_out, ids[split:].tolist()).save(path)
+  classifier = classifier_lib.Classifier.load(path)
+  accuracy = classifier.accuracy(reference, labels)
+  _logger.info("Primary model: accuracy %.4f on held-out users", accuracy)
+  return HeldOut(classifier, reference, accuracy)
+
+
+def _train_classifier(
+  config: config_lib.Config,
+  held_out: tff.simulation.datasets.ClientData,
+  client_ids: Sequence[str],
+) -> classifier_lib.Classifier:
+  """The paper's classifier, trained centrally or by federated averaging."""
+  num_classes = 36 if config.dataset == "emnist" else 10
+  if config.classifier_rounds:
+    users = datasets.TracedClientData(
+      client_ids,
+      lambda client_id: held_out.serializable_dataset_fn(client_id).map(
+        preprocessing.paper_example
+      ),
     )
-    classifier.save(path)
-  accuracy = classifier.accuracy(images[:split], targets[:split])
-  _logger.info("Primary model: accuracy %.4f on held-out images", accuracy)
-  return HeldOut(classifier, images[:split], accuracy)
+    return classifier_lib.train_classifier_federated(
+      users,
+      rounds=config.classifier_rounds,
+      clients_per_round=min(10, len(client_ids)),
+      client_epochs=config.classifier_epochs,
+      seed=config.seed,
+      architecture=cnn.Architecture(num_classes=num_classes),
+    )
+  images, labels = _read_clients(held_out, client_ids)
+  return classifier_lib.train_classifier(
+    images,
+    labels,
+    num_classes=num_classes,
+    epochs=config.classifier_epochs,
+    seed=config.seed,
+  )
 
 
 def choose_slices(
@@ -212,6 +231,18 @@ def _private_histogram(
     counts=np.array(content["counts"]),
     noise_multiplier=content["noise_multiplier"],
   )
+
+
+def _read_clients(
+  client_data: tff.simulation.datasets.ClientData, client_ids: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+  """Images and labels of several clients, one after the other."""
+  parts = [
+    read_client(client_data.create_tf_dataset_for_client(client_id))
+    for client_id in client_ids
+  ]
+  images, labels = zip(*parts)
+  return np.concatenate(images), np.concatenate(labels)
 
 
 def read_client(dataset: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:

@@ -55,10 +55,14 @@ def make_report(
   Returns:
     The report.
   """
-  shares = {
-    f"{prefix}{side}": findings_lib.Share.inverted(result.trained.samples)
+  samples = {
+    f"{prefix}{side}": result.trained.samples
     for scenario, prefix in (("bug", ""), ("control", "control_"))
     for side, result in zip(("low", "high"), scenarios[scenario].values())
+  }
+  shares = {
+    name: findings_lib.Share.inverted(images)
+    for name, images in samples.items()
   }
   numbers = {
     scenario: {
@@ -83,13 +87,18 @@ def make_report(
       "their images. Do the samples of a differentially private GAN, trained "
       f"on the {config.slice_names[0]} slice, show why?"
     ),
-    findings=findings_lib.compare_inversion(shares),
+    findings=findings_lib.find_inversion(
+      samples["low"],
+      samples["high"],
+      samples["control_low"],
+      samples["control_high"],
+    ),
     sections=(
       _samples("Generated: what the modeler may see", scenarios, "bug"),
       _samples("Generated: the control", scenarios, "control"),
       _share_bars(shares, config),
       _table(numbers, scenarios),
-      _over_rounds(scenarios["bug"]),
+      *_over_rounds(scenarios["bug"]),
       _real(scenarios["bug"]),
     ),
     privacy=plan.to_dict(releases, rounds=rounds),
@@ -181,30 +190,34 @@ def _table(
       for name, values in by_slice.items()
     ],
     text=(
-      "Classifier score and Frechet distance use the primary model, which was "
-      "trained on clean users whom no GAN has seen; the distance is to other "
-      "images of those users, on the model's logits."
+      "Classifier score and Frechet distance use the primary model, trained on "
+      "clean users on whom no GAN is trained; the distance is to images of "
+      "further such users, on the model's logits."
     ),
   )
 
 
-def _over_rounds(slices: Mapping[str, SliceResult]) -> report_lib.ImageGrid:
-  figures = []
+def _over_rounds(
+  slices: Mapping[str, SliceResult],
+) -> list[report_lib.ImageGrid]:
+  sections = []
   for name, result in slices.items():
     rounds = sorted(result.trained.grids)
     picked = sorted({rounds[i * (len(rounds) - 1) // 4] for i in range(5)})
-    figures.extend(
-      report_lib.Figure(
-        label=f"{name}, round {number}", png=result.trained.grids[number]
+    sections.append(
+      report_lib.ImageGrid(
+        title=f"Samples over rounds, {name} slice",
+        figures=[
+          report_lib.Figure(
+            label=f"round {number}", png=result.trained.grids[number]
+          )
+          for number in picked
+        ],
+        text="The same generator inputs at each round.",
+        compact=True,
       )
-      for number in picked
     )
-  return report_lib.ImageGrid(
-    title="Samples over rounds",
-    figures=figures,
-    text="The same generator inputs at each round.",
-    compact=True,
-  )
+  return sections
 
 
 def _real(slices: Mapping[str, SliceResult]) -> report_lib.ImageGrid:

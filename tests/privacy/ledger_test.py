@@ -84,11 +84,11 @@ def test_asking_every_round_is_fast():
   ledger = _ledger()
   ledger.record(_ROUND)
   ledger.epsilon()
-  start = time.perf_counter()
+  start = time.process_time()
   for _ in range(300):
     ledger.record(_ROUND)
     ledger.epsilon()
-  assert time.perf_counter() - start < 3
+  assert time.process_time() - start < 3
 
 
 @pytest.mark.parametrize("accountant", ["rdp", "rdp_classic"])

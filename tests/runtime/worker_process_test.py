@@ -182,9 +182,7 @@ def test_missing_worker_is_named(scratch, monkeypatch):
     worker_process.WorkerProcess(_options(), scratch)
 
 
-def test_worker_that_ends_at_once_shows_its_log(
-  scratch, monkeypatch, tmp_path
-):
+def test_worker_that_ends_at_once_shows_its_log(scratch, monkeypatch, tmp_path):
   script = tmp_path / "worker_binary"
   script.write_text("#!/bin/sh\necho no such instruction >&2\nexit 7\n")
   script.chmod(0o755)
@@ -209,7 +207,11 @@ def test_log_is_appended_to_and_the_tail_is_the_workers_own(tmp_path):
   finally:
     worker.stop()
     scratch.remove()
-  assert [line.strip() for line in tail[1:]] == ["line 27", "line 28", "line 29"]
+  assert [line.strip() for line in tail[1:]] == [
+    "line 27",
+    "line 28",
+    "line 29",
+  ]
   assert log_file.read_text().startswith("a line of an earlier run\n")
 
 

@@ -93,7 +93,11 @@ def test_private_thresholds_and_named_metrics_are_in_the_statement(tmp_path):
 
 def test_slices_of_examples_cost_a_user_both_gans(tmp_path):
   config = dataclasses.replace(
-    _TINY, rounds=1, selection="by_example", clients_per_round=2.0
+    _TINY,
+    rounds=1,
+    selection="by_example",
+    clients_per_round=2.0,
+    classifier_rounds=3,
   )
   investigation.run(config, str(tmp_path))
   report = _report(str(tmp_path))

@@ -337,6 +337,8 @@ def _loss_range(event: dp_accounting.DpEvent) -> float:
   if isinstance(event, dp_accounting.SelfComposedDpEvent):
     return _loss_range(event.event)
   if isinstance(event, dp_accounting.PoissonSampledDpEvent):
+    if event.sampling_probability == 0:
+      return 0.0
     inner = _loss_range(event.event)
     if inner > 700:  # expm1 would overflow.
       return inner

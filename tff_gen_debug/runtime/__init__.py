@@ -1,4 +1,4 @@
-"""Where computations run: TFF execution contexts that clean up after themselves."""
+"""Where computations run: execution contexts that clean up after themselves."""
 
 from tff_gen_debug.runtime.execution import WorkerDiedError
 from tff_gen_debug.runtime.local import LocalRuntime

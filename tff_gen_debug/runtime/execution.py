@@ -10,10 +10,10 @@ compiles for the native backend. Added is what the stock context lacks:
     its worker is tried for ever.
 *   After a restart nothing refers to the old worker's values.
 *   Values are disposed of at once, not twenty at a time: twenty copies of a
-      model with 20 million weights are 1.6 GB.
+    model with 20 million weights are 1.6 GB.
 *   An executor that is dropped from the cache is closed. Poisson sampling gives
-    each round another number of clients, so another executor, and what the
-    worker keeps for each would add up.
+    each round another number of clients, so another executor, and the worker
+    keeps memory for each that was ever made (measured: 1.6 GB against 1.1).
 """
 
 import asyncio
@@ -107,17 +107,19 @@ class _Stub(tff.framework.RemoteExecutorStub):
   def compute(self, request):
     return self._send(self._stub.compute, request)
 
-  # These two free the worker's memory, mostly from finalizers. With a dead
+  # These two free the worker's memory, mostly from finalizers, so they must not
+  # raise, nor take a lock that the interrupted code may hold. With a dead
   # worker nothing is left to free, and to a forked process it is not its own.
   def dispose(self, request):
-    if os.getpid() == self._owner:
-      with contextlib.suppress(WorkerDiedError):
-        self._send(self._stub.dispose, request)
+    self._free(self._stub.dispose, request)
 
   def dispose_executor(self, request):
+    self._free(self._stub.dispose_executor, request)
+
+  def _free(self, method, request):
     if os.getpid() == self._owner:
-      with contextlib.suppress(WorkerDiedError):
-        self._send(self._stub.dispose_executor, request)
+      with contextlib.suppress(grpc.RpcError, ValueError):
+        method(request)
 
 
 def _key(cardinalities) -> FrozenSet[Tuple[str, int]]:
@@ -147,7 +149,7 @@ class LocalExecutorFactory(tff.framework.ExecutorFactory):
   def _start(self) -> None:
     self.worker = worker_process.WorkerProcess(self._options, self._scratch)
     self._stub = _Stub(self.worker)
-    self._executors: "collections.OrderedDict" = collections.OrderedDict()
+    self._executors: collections.OrderedDict = collections.OrderedDict()
 
   def _replace_dead_worker(self) -> None:
     end = self.worker.ended()
@@ -239,7 +241,8 @@ class RestartingContext(tff.framework.SyncContext):
         "use_local_runtime() here, or start processes with the 'spawn' method."
       )
     with self._lock:
-      for attempt in range(self._max_restarts + 1):
+      repeats = 0
+      while True:
         try:
           return self._context.invoke(comp, arg)
         except WorkerDiedError as error:
@@ -247,13 +250,12 @@ class RestartingContext(tff.framework.SyncContext):
             raise RuntimeError(
               "The runtime was closed during this computation."
             ) from error
-          if attempt == self._max_restarts:
+          if repeats == self._max_restarts:
             raise WorkerDiedError(
-              f"{error}\nThis computation ended {attempt + 1} worker(s); giving "
-              "up. Out of memory is the usual cause: lower "
-              "max_concurrent_clients."
+              f"{error}\nThis computation ended {repeats + 1} worker(s) and is "
+              "given up. If memory ran out, lower max_concurrent_clients."
             ) from error
-    raise AssertionError("unreachable")
+          repeats += 1
 
 
 class AwaitableContext(tff.framework.AsyncContext):

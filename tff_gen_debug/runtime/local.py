@@ -133,13 +133,12 @@ def _integer(
 ) -> int:
   if value is None and default is not None:
     return default
-  try:
-    # A bool has an index too, and is not a number that anyone meant.
-    number = operator.index(None if isinstance(value, bool) else value)
-  except TypeError:
+  # A bool has an index too, and is not a number that anyone meant.
+  if isinstance(value, bool) or not hasattr(value, "__index__"):
     raise TypeError(
       f"{name} must be an integer, got {value!r} of type {type(value).__name__}"
-    ) from None
+    )
+  number = operator.index(value)
   if number < minimum:
     raise ValueError(f"{name} must be at least {minimum}, got {number}")
   return number

@@ -203,4 +203,4 @@ class _Checkpoints:
 def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
   """Waits for `coroutine`, also where an event loop runs, as in notebooks."""
   with futures.ThreadPoolExecutor(max_workers=1) as executor:
-    return executor.submit(asyncio.run, coroutine).result()
+    return executor.submit(lambda: asyncio.run(coroutine)).result()
