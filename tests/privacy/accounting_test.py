@@ -9,6 +9,8 @@ import hypothesis
 from hypothesis import strategies as st
 import numpy as np
 import pytest
+from scipy import integrate
+from scipy import stats
 
 from tests.privacy import closed_forms
 from tff_gen_debug.privacy import accounting
@@ -95,6 +97,15 @@ def test_composed_sampled_gaussians_lie_between_bounds():
   pld = _epsilon(event, accountant="pld", delta=1e-5)
   assert lower <= pld <= upper + 1e-3
   assert upper < _epsilon(event, delta=1e-5)
+
+
+def test_pld_grid_follows_a_large_epsilon():
+  lower, upper = closed_forms.composed_sampled_gaussian_bracket(
+    0.1, 0.1, rounds=1000, delta=1e-6, step=0.01, most=9000.0
+  )
+  assert upper - lower < 0.002 * lower
+  pld = _epsilon((_poisson(0.1, 0.1), 1000), accountant="pld")
+  assert lower <= pld <= 1.003 * upper
 
 
 # dp-accounting 0.4.3; the classic column of the first row is also what
@@ -217,11 +228,16 @@ def test_more_noise_than_a_float_can_square_costs_nothing_much():
   assert _epsilon((_GAUSSIAN(1e300), 1)) < 0.01
 
 
-def test_sampled_rdp_is_never_below_the_integral():
-  """Against the definition, where rounding errors are of the result's size."""
-  q, z, order = 1e-4, 10.0, 8
+def _rdp(event, order):
+  key = accounting.events_lib.to_key(event)
+  rdp = accounting._rdp_of(key, "add_or_remove_one")
+  return rdp[list(accounting._orders()).index(order)]
+
+
+def test_rdp_is_an_upper_bound_where_it_is_as_small_as_rounding_errors():
+  q, z, order = 1e-6, 100.0, 8
   # E_Q[(P/Q)^order] - 1 with P = (1-q) Q + q N(1): the binomial sum without
-  # its leading 1, which is where dp-accounting loses its digits.
+  # its leading 1, next to which dp-accounting loses the rest.
   excess = sum(
     math.comb(order, j)
     * q**j
@@ -230,10 +246,24 @@ def test_sampled_rdp_is_never_below_the_integral():
     for j in range(2, order + 1)
   )
   exact = math.log1p(excess) / (order - 1)
-  key = accounting.events_lib.to_key(_poisson(q, z))
-  rdp = accounting._rdp_of(key, "add_or_remove_one")
-  computed = rdp[list(accounting._orders()).index(order)]
-  assert exact <= computed <= exact * 1.05
+  assert exact <= _rdp(_poisson(q, z), order) <= exact + 2e-12
+
+
+@pytest.mark.parametrize("noise_multiplier", [99.0, 120.0])
+@pytest.mark.parametrize("order", [1.5, 10.9])
+def test_fractional_orders_are_upper_bounds_on_both_sides_of_the_limit(
+  noise_multiplier, order
+):
+  q, z = 0.3, noise_multiplier
+
+  def integrand(x):
+    ratio = 1 + q * math.expm1((2 * x * z - 1) / (2 * z * z))
+    return math.expm1(order * math.log(ratio)) * stats.norm.pdf(x)
+
+  excess = integrate.quad(integrand, -12, 12, epsabs=1e-14)[0]
+  exact = math.log1p(excess) / (order - 1)
+  computed = _rdp(_poisson(q, z), order)
+  assert exact * (1 - 1e-6) <= computed <= exact * 1.4
 
 
 def test_large_sample_without_replacement_costs_no_more_than_everybody():
@@ -250,7 +280,10 @@ def test_matches_library_on_a_mixture():
   tree = dp_accounting.SingleEpochTreeAggregationDpEvent(3.0, [20, 30])
   laplace = dp_accounting.LaplaceDpEvent(8.0)
   nested = dp_accounting.SelfComposedDpEvent(
-    dp_accounting.ComposedDpEvent([tree, laplace, _GAUSSIAN(9.0)]), 2
+    dp_accounting.ComposedDpEvent(
+      [tree, dp_accounting.SelfComposedDpEvent(laplace, 4), _GAUSSIAN(9.0)]
+    ),
+    2,
   )
   library = dp_accounting.rdp.RdpAccountant(
     neighboring_relation=dp_accounting.NeighboringRelation.REPLACE_SPECIAL
@@ -308,6 +341,13 @@ def test_no_noise_is_no_privacy(accountant, event):
   assert _epsilon((_GAUSSIAN(1.0), 1), (event, 1), accountant=accountant) == (
     math.inf
   )
+
+
+def test_no_noise_inside_a_sampled_composition():
+  event = dp_accounting.PoissonSampledDpEvent(
+    0.1, dp_accounting.ComposedDpEvent([_GAUSSIAN(1.0), _GAUSSIAN(0.0)])
+  )
+  assert _epsilon((event, 1)) == math.inf
 
 
 @pytest.mark.parametrize("accountant", accounting.ACCOUNTANTS)

@@ -130,9 +130,9 @@ def test_finds_inversion_where_there_is_some_and_nowhere_else(
     bug=bug,
     num_clients=80,
     classifier_epochs=2,
-    rounds=60,
+    rounds=30,
     clients_per_round=8.0,
-    checkpoint_every=60,
+    checkpoint_every=30,
     num_samples=200,
   )
   investigation.run(config, str(tmp_path))
