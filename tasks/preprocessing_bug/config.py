@@ -22,7 +22,7 @@ class Config:
   )
   cache_dir: str = _field("", "Where EMNIST is or will be; TFF's by default.")
   num_clients: int = _field(
-    480, "Pseudo users made from the embedded users; 0 for the real ones."
+    0, "Pseudo users made from the embedded users; 0 for the real ones."
   )
   bug: str = _field("invert_pixels", f"What goes wrong: {', '.join(_BUGS)}.")
   bug_probability: float = _field(0.5, "The share of users who have the bug.")
@@ -34,10 +34,10 @@ class Config:
     "by_user", f"What splits the data: {' or '.join(_SELECTIONS)}."
   )
   low_percentile: float = _field(
-    25.0, "by_user: the low slice is below this percentile of accuracies."
+    35.0, "by_user: the low slice is below this percentile of accuracies."
   )
   high_percentile: float = _field(
-    75.0, "by_user: the high slice is above this percentile of accuracies."
+    65.0, "by_user: the high slice is above this percentile of accuracies."
   )
   low_accuracy: float = _field(
     0.0, "by_user: a fixed accuracy instead of low_percentile; 0 for none."
@@ -61,7 +61,7 @@ class Config:
   discriminator_steps: int = _field(6, "At most how many batches a user.")
   client_epochs: int = _field(2, "How often a user may use an image a round.")
   batch_size: int = _field(32, "A user's images a batch.")
-  client_learning_rate: float = _field(0.05, "SGD of users.")
+  client_learning_rate: float = _field(0.1, "SGD of users.")
   server_learning_rate: float = _field(1.0, "SGD of the server.")
   generator_steps: int = _field(6, "Generator steps a round.")
   generator_batch_size: int = _field(64, "Generated images a step.")
@@ -70,7 +70,7 @@ class Config:
   averaging_decay: float = _field(
     0.9, "Moving average of the generator, a round; 0 for none."
   )
-  clip_norm: float = _field(0.3, "L2 norm that no user's update exceeds.")
+  clip_norm: float = _field(0.5, "L2 norm that no user's update exceeds.")
   noise_multiplier: float = _field(
     1.0, "Noise over sensitivity, on the sum of a round, where it is deployed."
   )
@@ -153,7 +153,6 @@ PRESETS = {
   # Poisson sampling in place of cohorts of 10 drawn without replacement.
   "paper": Config(
     dataset="emnist",
-    num_clients=0,
     low_accuracy=0.882,
     high_accuracy=0.939,
     classifier_epochs=3,
