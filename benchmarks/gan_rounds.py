@@ -29,6 +29,12 @@ _WHAT = flags.DEFINE_enum(
 )
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Rounds that are timed.")
 _ROUNDS = flags.DEFINE_integer("rounds", 200, "Rounds of --what=memory.")
+_THREADS = flags.DEFINE_integer(
+  "threads_per_client", None, "Of the runtime; its default if not given."
+)
+_PRIVATE = flags.DEFINE_bool(
+  "private", True, "Whether the worker has a network of its own."
+)
 
 _STEPS, _BATCH, _CLIP = 6, 32, 0.3
 
@@ -262,7 +268,9 @@ def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
   print(f"{os.cpu_count()} cores, TensorFlow {tf.__version__}", flush=True)
-  with runtime.use_local_runtime():
+  with runtime.use_local_runtime(
+    threads_per_client=_THREADS.value, private=_PRIVATE.value
+  ):
     {"speed": _speed, "clients": _cost_of_clients, "memory": _memory}[
       _WHAT.value
     ]()

@@ -96,12 +96,13 @@ def train_primary_model(
   folder: str,
 ) -> HeldOut:
   """Trains the primary model, or loads the one that the run trained before."""
-  ids = np.random.default_rng(config.seed).permutation(held_out.client_ids)
+  rng = np.random.default_rng(config.seed)
+  ids = rng.permutation(held_out.client_ids).tolist()
   split = max(1, int(len(ids) * _REFERENCE_SHARE))
   reference, labels = _read_clients(held_out, ids[:split])
   path = os.path.join(folder, "primary_model.npz")
   if not os.path.exists(path):
-    _train_classifier(config, held_out, ids[split:].tolist()).save(path)
+    _train_classifier(config, held_out, ids[split:]).save(path)
   classifier = classifier_lib.Classifier.load(path)
   accuracy = classifier.accuracy(reference, labels)
   _logger.info("Primary model: accuracy %.4f on held-out users", accuracy)

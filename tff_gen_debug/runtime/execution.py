@@ -151,16 +151,16 @@ class LocalExecutorFactory(tff.framework.ExecutorFactory):
     self._stub = _Stub(self.worker)
     self._executors: collections.OrderedDict = collections.OrderedDict()
 
-  def _replace_dead_worker(self) -> None:
-    end = self.worker.ended()
+  def _replace_if_dead(self, worker: worker_process.WorkerProcess) -> None:
+    end = worker.ended()
     if end is None:
       return
     logging.getLogger(__name__).warning(
       "TFF's worker (process %d) %s. Starting another one, and repeating the "
       "computation if one was running.\n%s",
-      self.worker.pid,
+      worker.pid,
       end,
-      self.worker.log_tail(),
+      worker.log_tail(),
     )
     self._stub.close()
     self.restarts += 1
@@ -173,7 +173,7 @@ class LocalExecutorFactory(tff.framework.ExecutorFactory):
           "This runtime is closed. Call tff_gen_debug.runtime."
           "use_local_runtime() for another one."
         )
-      self._replace_dead_worker()
+      self._replace_if_dead(self.worker)
       key = _key(cardinalities)
       executor = self._executors.get(key)
       if executor is None:

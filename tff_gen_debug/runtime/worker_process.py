@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from typing import Any, Dict, List, Optional
+from typing import IO, Any, Dict, List, Optional, cast
 
 _LAUNCHER = pathlib.Path(__file__).with_name("worker_launcher.py")
 _START_TIMEOUT_SECONDS = 130.0
@@ -208,7 +208,7 @@ class WorkerProcess:
     return self._next_event(_START_TIMEOUT_SECONDS)
 
   def _next_event(self, timeout: float) -> Dict[str, Any]:
-    stdout = self._launcher.stdout
+    stdout = cast(IO[bytes], self._launcher.stdout)
     with selectors.DefaultSelector() as selector:
       selector.register(stdout, selectors.EVENT_READ)
       line = stdout.readline() if selector.select(timeout) else b""
@@ -216,8 +216,10 @@ class WorkerProcess:
 
   def _release_launcher(self) -> None:
     """Orders the launcher to end the worker and waits until it has."""
+    stdin = cast(IO[bytes], self._launcher.stdin)
+    stdout = cast(IO[bytes], self._launcher.stdout)
     try:
-      self._launcher.stdin.write(b"x")
+      stdin.write(b"x")
     except OSError:
       pass  # It has ended already, and the worker with it.
     try:
@@ -226,8 +228,8 @@ class WorkerProcess:
       # The kernel sends the worker after it.
       self._launcher.kill()
       self._launcher.wait()
-    self._launcher.stdin.close()
-    self._launcher.stdout.close()
+    stdin.close()
+    stdout.close()
 
   def ended(self, within: float = 0.0) -> Optional[str]:
     """How the worker ended, or None if it runs.
