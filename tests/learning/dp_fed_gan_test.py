@@ -200,6 +200,11 @@ def test_metrics_asked_for_by_name_are_exact(plain_process):
   # The second client has none, the third is cut to three batches of two.
   assert metrics["clients"]["num_examples"] == 5 + 0 + 6 + 1
   assert metrics["aggregator"]["non_finite_clients"] == 1
+  without_nan = plain_process.next(plain_process.initialize(), data[:3]).metrics
+  loss = metrics["clients"]["discriminator_loss"]
+  # Each of the 11 examples costs at least the entropy of the smoothed label.
+  assert loss > 11 * 0.325
+  assert loss == without_nan["clients"]["discriminator_loss"]
 
 
 def test_nothing_but_the_aggregate_leaves_clients_by_default(random_process):

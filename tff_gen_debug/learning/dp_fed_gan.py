@@ -249,7 +249,10 @@ def build_dp_fed_gan(
     available = collections.OrderedDict(
       num_clients=tf.constant(1.0),
       num_examples=update.num_examples,
-      discriminator_loss=update.loss_sum,
+      # One bad client must not make everyone's sum NaN.
+      discriminator_loss=tf.where(
+        tf.math.is_finite(update.loss_sum), update.loss_sum, 0.0
+      ),
     )
     return update.delta, collections.OrderedDict(
       (name, value)
