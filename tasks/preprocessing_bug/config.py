@@ -56,7 +56,7 @@ class Config:
   networks: str = _field("small", f"The GAN: {' or '.join(_NETWORKS)}.")
   latent_dim: int = _field(64, "Inputs of the generator.")
   loss: str = _field("non_saturating", f"Its loss: {' or '.join(_LOSSES)}.")
-  rounds: int = _field(200, "Rounds of each GAN.")
+  rounds: int = _field(250, "Rounds of each GAN.")
   clients_per_round: float = _field(10.0, "Expected users a round.")
   discriminator_steps: int = _field(6, "At most how many batches a user.")
   client_epochs: int = _field(2, "How often a user may use an image a round.")
