@@ -11,8 +11,21 @@ from tasks import console
 from tasks.preprocessing_bug import config as config_lib
 from tasks.preprocessing_bug import investigation
 from tff_gen_debug import runtime
+from tff_gen_debug.datasets import emnist
 
 configuration.define_flags(config_lib.PRESETS)
+
+# Errors whose messages say what the user can do.
+_EXPECTED = (
+  ValueError,
+  OSError,
+  emnist.EmnistDownloadError,
+  emnist.EmnistFileError,
+  runtime.WorkerDiedError,
+  runtime.WorkerStartError,
+)
+
+_logger = logging.getLogger("tasks.preprocessing_bug")
 
 
 def main(argv):
@@ -24,9 +37,8 @@ def main(argv):
     folder = configuration.output_folder()
     with runtime.use_local_runtime(log_file=os.path.join(folder, "worker.log")):
       path = investigation.run(config, folder)
-  except (ValueError, OSError) as error:
-    # What the user can mend gets its message, not a traceback.
-    logging.getLogger("absl").debug("", exc_info=True)
+  except _EXPECTED as error:
+    _logger.debug("The run ended by:", exc_info=True)
     sys.exit(f"{type(error).__name__}: {error}")
   print(f"Report: {path}")
 

@@ -111,17 +111,28 @@ class LocalRuntime:
 
 
 _current: Optional[LocalRuntime] = None
+_importer = os.getpid()
+
+
+class _Exiting(tff.framework.SyncContext):
+  """The default context while Python exits."""
+
+  def invoke(self, comp, arg):
+    raise RuntimeError("Python is exiting; nothing can be computed any more.")
 
 
 def _at_exit() -> None:
   global _current
   runtime, _current = _current, None
-  if runtime is None or os.getpid() != runtime._owner:
+  if os.getpid() != (runtime._owner if runtime else _importer):
     return
-  runtime._end()
-  # The context that TFF had made may have run a worker too, which TFF ends only
-  # when the context is collected, and at the interpreter's exit it never is.
-  runtime._previous = None
+  if runtime is not None:
+    runtime._end()
+    runtime._previous = None
+  # The context that TFF made when it was imported may have run a worker too.
+  # TFF ends it when that context is collected, which at the interpreter's exit
+  # is too late: the worker stays, and TFF's finalizer fails loudly.
+  tff.framework.set_default_context(_Exiting())
   gc.collect()
 
 
