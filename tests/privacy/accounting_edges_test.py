@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 
-import dp_accounting
 import hypothesis
 from hypothesis import strategies as st
 import numpy as np
@@ -15,32 +14,8 @@ from scipy import integrate
 from scipy import stats
 
 from tests.privacy import closed_forms
+from tests.privacy import examples
 from tff_gen_debug.privacy import accounting
-
-_GAUSSIAN = dp_accounting.GaussianDpEvent
-
-
-def _poisson(probability, noise_multiplier):
-  return dp_accounting.PoissonSampledDpEvent(
-    probability, _GAUSSIAN(noise_multiplier)
-  )
-
-
-def _without_replacement(population, cohort, noise_multiplier):
-  return dp_accounting.SampledWithoutReplacementDpEvent(
-    population, cohort, _GAUSSIAN(noise_multiplier)
-  )
-
-
-def _epsilon(
-  *events, accountant="rdp", relation="add_or_remove_one", delta=1e-6
-):
-  return accounting.epsilon(
-    events,
-    delta=delta,
-    accountant=accountant,
-    neighboring_relation=relation,
-  )
 
 
 def test_pld_grid_follows_a_large_epsilon():
@@ -48,7 +23,7 @@ def test_pld_grid_follows_a_large_epsilon():
     0.1, 0.1, rounds=1000, delta=1e-6, step=0.01, most=9000.0
   )
   assert upper - lower < 0.002 * lower
-  pld = _epsilon((_poisson(0.1, 0.1), 1000), accountant="pld")
+  pld = examples.epsilon((examples.poisson(0.1, 0.1), 1000), accountant="pld")
   assert lower <= pld <= 1.003 * upper
 
 
@@ -75,13 +50,15 @@ def test_pld_grid_follows_a_large_epsilon():
 )
 def test_extremes_give_a_number_soon(accountant, probability, noise, rounds):
   start = time.process_time()
-  result = _epsilon(
-    (_poisson(probability, noise), rounds), accountant=accountant
+  result = examples.epsilon(
+    (examples.poisson(probability, noise), rounds), accountant=accountant
   )
   assert time.process_time() - start < 10
   assert result >= 0
   # Sampling never costs more than drawing everybody.
-  bare = _epsilon((_GAUSSIAN(noise), rounds), accountant=accountant)
+  bare = examples.epsilon(
+    (examples.GAUSSIAN(noise), rounds), accountant=accountant
+  )
   assert result <= bare * (1 + 1e-3) + 1e-6
 
 
@@ -90,7 +67,7 @@ def test_more_noise_than_a_float_can_square_costs_nothing_much():
     lambda e: closed_forms.gaussian_delta(e, 1e12), 1e-6
   )
   assert exact == 0.0
-  assert _epsilon((_GAUSSIAN(1e300), 1)) < 0.01
+  assert examples.epsilon((examples.GAUSSIAN(1e300), 1)) < 0.01
 
 
 def _rdp(event, order):
@@ -111,7 +88,7 @@ def test_rdp_is_an_upper_bound_where_it_is_as_small_as_rounding_errors():
     for j in range(2, order + 1)
   )
   exact = math.log1p(excess) / (order - 1)
-  assert exact <= _rdp(_poisson(q, z), order) <= exact + 2e-12
+  assert exact <= _rdp(examples.poisson(q, z), order) <= exact + 2e-12
 
 
 @pytest.mark.parametrize("noise_multiplier", [99.0, 120.0])
@@ -127,17 +104,19 @@ def test_fractional_orders_are_upper_bounds_on_both_sides_of_the_limit(
 
   excess = integrate.quad(integrand, -12, 12, epsabs=1e-14)[0]
   exact = math.log1p(excess) / (order - 1)
-  computed = _rdp(_poisson(q, z), order)
+  computed = _rdp(examples.poisson(q, z), order)
   assert exact * (1 - 1e-6) <= computed <= exact * 1.4
 
 
 def test_large_sample_without_replacement_costs_no_more_than_everybody():
   kwargs = dict(relation="replace_one", delta=0.01)
-  everybody = _epsilon((_GAUSSIAN(1.0), 10), **kwargs)
-  assert _epsilon((_without_replacement(100, 99, 1.0), 10), **kwargs) == (
-    pytest.approx(everybody)
+  everybody = examples.epsilon((examples.GAUSSIAN(1.0), 10), **kwargs)
+  assert examples.epsilon(
+    (examples.without_replacement(100, 99, 1.0), 10), **kwargs
+  ) == (pytest.approx(everybody))
+  half = examples.epsilon(
+    (examples.without_replacement(100, 50, 1.0), 10), **kwargs
   )
-  half = _epsilon((_without_replacement(100, 50, 1.0), 10), **kwargs)
   assert half < everybody
 
 
@@ -154,20 +133,24 @@ def test_large_sample_without_replacement_costs_no_more_than_everybody():
 def test_epsilon_is_monotonic(
   probability, noise, rounds, more_noise, more_rounds, less_delta, accountant
 ):
-  base = _epsilon((_poisson(probability, noise), rounds), accountant=accountant)
+  base = examples.epsilon(
+    (examples.poisson(probability, noise), rounds), accountant=accountant
+  )
   slack = 1e-8 * max(base, 1.0)
-  more = _epsilon(
-    (_poisson(probability, noise), rounds + more_rounds), accountant=accountant
+  more = examples.epsilon(
+    (examples.poisson(probability, noise), rounds + more_rounds),
+    accountant=accountant,
   )
   assert more >= base - slack
-  quieter = _epsilon(
-    (_poisson(probability, noise * more_noise), rounds), accountant=accountant
+  quieter = examples.epsilon(
+    (examples.poisson(probability, noise * more_noise), rounds),
+    accountant=accountant,
   )
   # Above a noise multiplier of 100 the bound for fractional orders is coarser.
   crosses = noise <= 100 < noise * more_noise
   assert crosses or quieter <= base + slack
-  smaller_delta = _epsilon(
-    (_poisson(probability, noise), rounds),
+  smaller_delta = examples.epsilon(
+    (examples.poisson(probability, noise), rounds),
     accountant=accountant,
     delta=1e-6 * less_delta,
   )
@@ -182,8 +165,8 @@ def test_epsilon_is_monotonic(
 )
 def test_sampling_without_replacement_is_monotonic(cohort, noise, rounds):
   def at(cohort, noise, rounds):
-    event = _without_replacement(1000, cohort, noise)
-    return _epsilon((event, rounds), relation="replace_one")
+    event = examples.without_replacement(1000, cohort, noise)
+    return examples.epsilon((event, rounds), relation="replace_one")
 
   base = at(cohort, noise, rounds)
   assert at(cohort + 1, noise, rounds) >= base * (1 - 1e-9)
@@ -199,13 +182,17 @@ def test_sampling_without_replacement_is_monotonic(cohort, noise, rounds):
 )
 def test_pld_is_monotonic_and_below_renyi(probability, noise, rounds):
   def at(probability, noise, rounds):
-    return _epsilon((_poisson(probability, noise), rounds), accountant="pld")
+    return examples.epsilon(
+      (examples.poisson(probability, noise), rounds), accountant="pld"
+    )
 
   base = at(probability, noise, rounds)
   # Its grid follows epsilon, so it is monotonic up to the grid's error.
   assert at(probability, noise, rounds * 2) >= base * (1 - 1e-3)
   assert at(probability, noise * 1.5, rounds) <= base * (1 + 1e-3)
-  assert base <= _epsilon((_poisson(probability, noise), rounds))
+  assert base <= examples.epsilon(
+    (examples.poisson(probability, noise), rounds)
+  )
 
 
 def test_no_warnings_from_extremes():

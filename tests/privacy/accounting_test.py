@@ -4,32 +4,8 @@ import dp_accounting
 import pytest
 
 from tests.privacy import closed_forms
+from tests.privacy import examples
 from tff_gen_debug.privacy import accounting
-
-_GAUSSIAN = dp_accounting.GaussianDpEvent
-
-
-def _poisson(probability, noise_multiplier):
-  return dp_accounting.PoissonSampledDpEvent(
-    probability, _GAUSSIAN(noise_multiplier)
-  )
-
-
-def _without_replacement(population, cohort, noise_multiplier):
-  return dp_accounting.SampledWithoutReplacementDpEvent(
-    population, cohort, _GAUSSIAN(noise_multiplier)
-  )
-
-
-def _epsilon(
-  *events, accountant="rdp", relation="add_or_remove_one", delta=1e-6
-):
-  return accounting.epsilon(
-    events,
-    delta=delta,
-    accountant=accountant,
-    neighboring_relation=relation,
-  )
 
 
 @pytest.mark.parametrize("noise_multiplier", [0.3, 1.0, 4.0, 50.0])
@@ -38,10 +14,10 @@ def test_single_gaussian_matches_exact_formula(noise_multiplier, delta):
   exact = closed_forms.epsilon_of(
     lambda e: closed_forms.gaussian_delta(e, noise_multiplier), delta
   )
-  event = (_GAUSSIAN(noise_multiplier), 1)
-  pld = _epsilon(event, accountant="pld", delta=delta)
-  rdp = _epsilon(event, accountant="rdp", delta=delta)
-  classic = _epsilon(event, accountant="rdp_classic", delta=delta)
+  event = (examples.GAUSSIAN(noise_multiplier), 1)
+  pld = examples.epsilon(event, accountant="pld", delta=delta)
+  rdp = examples.epsilon(event, accountant="rdp", delta=delta)
+  classic = examples.epsilon(event, accountant="rdp_classic", delta=delta)
   assert exact <= pld + 1e-12
   assert pld == pytest.approx(exact, rel=2e-3, abs=1e-6)
   # An upper bound, but not a vacuous one.
@@ -51,12 +27,16 @@ def test_single_gaussian_matches_exact_formula(noise_multiplier, delta):
 
 def test_composed_gaussians_equal_one_with_less_noise():
   # 3 / 1^2 + 4 / 2^2 = 4 = 1 / 0.5^2.
-  events = [(_GAUSSIAN(1.0), 3), (_GAUSSIAN(2.0), 4)]
+  events = [(examples.GAUSSIAN(1.0), 3), (examples.GAUSSIAN(2.0), 4)]
   exact = closed_forms.epsilon_of(
     lambda e: closed_forms.gaussian_delta(e, 0.5), 1e-6
   )
-  assert _epsilon(*events, accountant="pld") == pytest.approx(exact, rel=1e-3)
-  assert _epsilon(*events) == pytest.approx(_epsilon((_GAUSSIAN(0.5), 1)))
+  assert examples.epsilon(*events, accountant="pld") == pytest.approx(
+    exact, rel=1e-3
+  )
+  assert examples.epsilon(*events) == pytest.approx(
+    examples.epsilon((examples.GAUSSIAN(0.5), 1))
+  )
 
 
 @pytest.mark.parametrize(
@@ -72,11 +52,11 @@ def test_one_sampled_gaussian_matches_exact_formula(
     ),
     1e-6,
   )
-  event = (_poisson(probability, noise_multiplier), 1)
-  pld = _epsilon(event, accountant="pld")
+  event = (examples.poisson(probability, noise_multiplier), 1)
+  pld = examples.epsilon(event, accountant="pld")
   assert exact <= pld + 1e-9
   assert pld == pytest.approx(exact, rel=1e-3)
-  assert _epsilon(event) > exact
+  assert examples.epsilon(event) > exact
 
 
 def test_composed_sampled_gaussians_lie_between_bounds():
@@ -84,10 +64,10 @@ def test_composed_sampled_gaussians_lie_between_bounds():
     1.0, 0.1, rounds=100, delta=1e-5
   )
   assert upper - lower < 0.003
-  event = (_poisson(0.1, 1.0), 100)
-  pld = _epsilon(event, accountant="pld", delta=1e-5)
+  event = (examples.poisson(0.1, 1.0), 100)
+  pld = examples.epsilon(event, accountant="pld", delta=1e-5)
   assert lower <= pld <= upper + 1e-3
-  assert upper < _epsilon(event, delta=1e-5)
+  assert upper < examples.epsilon(event, delta=1e-5)
 
 
 # dp-accounting 0.4.3; the classic column of the first row is also what
@@ -126,22 +106,25 @@ def test_matches_table(
   sampling, population, cohort, rounds, noise, classic, improved
 ):
   if sampling == "poisson":
-    event, relation = _poisson(cohort / population, noise), "add_or_remove_one"
+    event, relation = (
+      examples.poisson(cohort / population, noise),
+      "add_or_remove_one",
+    )
   else:
-    event = _without_replacement(population, cohort, noise)
+    event = examples.without_replacement(population, cohort, noise)
     relation = "replace_one"
   kwargs = dict(relation=relation, delta=1 / population)
   # Half a unit of the last printed digit.
   last_digit = 0.006 if classic > 10 else 0.0006
-  assert _epsilon(
+  assert examples.epsilon(
     (event, rounds), accountant="rdp_classic", **kwargs
   ) == pytest.approx(classic, abs=last_digit)
-  assert _epsilon((event, rounds), **kwargs) == pytest.approx(
+  assert examples.epsilon((event, rounds), **kwargs) == pytest.approx(
     improved, abs=last_digit
   )
   if sampling == "poisson":
     # Where few users are drawn, most of Renyi DP's epsilon is its own slack.
-    pld = _epsilon((event, rounds), accountant="pld", **kwargs)
+    pld = examples.epsilon((event, rounds), accountant="pld", **kwargs)
     assert 0 < pld < 0.95 * improved
 
 
@@ -160,11 +143,13 @@ def test_matches_table(
   ],
 )
 def test_matches_datalens_ledger(top_k, sigma, images, steps, classic, exact):
-  event = _GAUSSIAN(sigma / (2 * math.sqrt(top_k)))
+  event = examples.GAUSSIAN(sigma / (2 * math.sqrt(top_k)))
   kwargs = dict(relation="replace_one", delta=1e-5)
-  pld = _epsilon((event, images * steps), accountant="pld", **kwargs)
+  pld = examples.epsilon((event, images * steps), accountant="pld", **kwargs)
   assert pld == pytest.approx(exact, abs=0.006)
-  ours = _epsilon((event, images * steps), accountant="rdp_classic", **kwargs)
+  ours = examples.epsilon(
+    (event, images * steps), accountant="rdp_classic", **kwargs
+  )
   # The authors' orders above 2 are whole numbers; ours are finer near 1.
   assert classic - 0.07 * classic / 10 - 6e-4 < ours < classic + 6e-4
 
@@ -174,7 +159,11 @@ def test_matches_library_on_a_mixture():
   laplace = dp_accounting.LaplaceDpEvent(8.0)
   nested = dp_accounting.SelfComposedDpEvent(
     dp_accounting.ComposedDpEvent(
-      [tree, dp_accounting.SelfComposedDpEvent(laplace, 4), _GAUSSIAN(9.0)]
+      [
+        tree,
+        dp_accounting.SelfComposedDpEvent(laplace, 4),
+        examples.GAUSSIAN(9.0),
+      ]
     ),
     2,
   )
@@ -182,7 +171,7 @@ def test_matches_library_on_a_mixture():
     neighboring_relation=dp_accounting.NeighboringRelation.REPLACE_SPECIAL
   )
   library.compose(nested, 3).compose(dp_accounting.NoOpDpEvent())
-  computed = _epsilon(
+  computed = examples.epsilon(
     (nested, 3),
     (dp_accounting.NoOpDpEvent(), 1),
     relation="replace_special",
@@ -199,10 +188,13 @@ def test_matches_library_on_a_mixture():
 def test_sampled_composition_is_one_gaussian():
   # Two releases from one sample: 1 / 3^2 + 1 / 4^2 = 1 / 2.4^2.
   both = dp_accounting.PoissonSampledDpEvent(
-    0.01, dp_accounting.ComposedDpEvent([_GAUSSIAN(3.0), _GAUSSIAN(4.0)])
+    0.01,
+    dp_accounting.ComposedDpEvent(
+      [examples.GAUSSIAN(3.0), examples.GAUSSIAN(4.0)]
+    ),
   )
-  assert _epsilon((both, 100)) == pytest.approx(
-    _epsilon((_poisson(0.01, 2.4), 100)), rel=1e-9
+  assert examples.epsilon((both, 100)) == pytest.approx(
+    examples.epsilon((examples.poisson(0.01, 2.4), 100)), rel=1e-9
   )
 
 
@@ -211,11 +203,11 @@ def test_pld_takes_a_mechanism_that_renyi_dp_does_not():
     0.1, dp_accounting.LaplaceDpEvent(1.0)
   )
   # Pure DP amplified: log(1 + q (e^1 - 1)), Balle et al., 2018.
-  assert _epsilon((event, 1), accountant="pld", delta=1e-9) == pytest.approx(
-    math.log1p(0.1 * math.expm1(1.0)), rel=1e-3
-  )
+  assert examples.epsilon(
+    (event, 1), accountant="pld", delta=1e-9
+  ) == pytest.approx(math.log1p(0.1 * math.expm1(1.0)), rel=1e-3)
   with pytest.raises(ValueError, match="Gaussian mechanism only"):
-    _epsilon((event, 1), accountant="rdp")
+    examples.epsilon((event, 1), accountant="rdp")
 
 
 @pytest.mark.parametrize("accountant", accounting.ACCOUNTANTS)
@@ -223,47 +215,73 @@ def test_pld_takes_a_mechanism_that_renyi_dp_does_not():
   "event",
   [
     dp_accounting.NonPrivateDpEvent(),
-    _GAUSSIAN(0.0),
+    examples.GAUSSIAN(0.0),
     dp_accounting.LaplaceDpEvent(0.0),
-    _poisson(0.1, 0.0),
-    dp_accounting.ComposedDpEvent([_GAUSSIAN(1.0), _GAUSSIAN(0.0)]),
-    dp_accounting.SelfComposedDpEvent(_GAUSSIAN(0.0), 3),
+    examples.poisson(0.1, 0.0),
+    dp_accounting.ComposedDpEvent(
+      [examples.GAUSSIAN(1.0), examples.GAUSSIAN(0.0)]
+    ),
+    dp_accounting.SelfComposedDpEvent(examples.GAUSSIAN(0.0), 3),
   ],
 )
 def test_no_noise_is_no_privacy(accountant, event):
-  assert _epsilon((_GAUSSIAN(1.0), 1), (event, 1), accountant=accountant) == (
-    math.inf
-  )
+  assert examples.epsilon(
+    (examples.GAUSSIAN(1.0), 1), (event, 1), accountant=accountant
+  ) == (math.inf)
 
 
 def test_no_noise_inside_a_sampled_composition():
   event = dp_accounting.PoissonSampledDpEvent(
-    0.1, dp_accounting.ComposedDpEvent([_GAUSSIAN(1.0), _GAUSSIAN(0.0)])
+    0.1,
+    dp_accounting.ComposedDpEvent(
+      [examples.GAUSSIAN(1.0), examples.GAUSSIAN(0.0)]
+    ),
   )
-  assert _epsilon((event, 1)) == math.inf
+  assert examples.epsilon((event, 1)) == math.inf
 
 
 @pytest.mark.parametrize("accountant", accounting.ACCOUNTANTS)
 def test_nothing_costs_nothing(accountant):
-  assert _epsilon(accountant=accountant) == 0
-  assert _epsilon((dp_accounting.NoOpDpEvent(), 5), accountant=accountant) == 0
-  assert _epsilon((_poisson(0.0, 0.0), 5), accountant=accountant) == 0
+  assert examples.epsilon(accountant=accountant) == 0
+  assert (
+    examples.epsilon((dp_accounting.NoOpDpEvent(), 5), accountant=accountant)
+    == 0
+  )
+  assert (
+    examples.epsilon((examples.poisson(0.0, 0.0), 5), accountant=accountant)
+    == 0
+  )
 
 
 @pytest.mark.parametrize(
   ("event", "accountant", "relation", "reason"),
   [
-    (_poisson(0.1, 1.0), "rdp", "replace_one", "Poisson sampling is proved"),
-    (_poisson(0.1, 1.0), "pld", "replace_one", "Poisson sampling is proved"),
-    (_poisson(0.1, 0.0), "rdp", "replace_one", "Poisson sampling is proved"),
     (
-      _without_replacement(9, 3, 1.0),
+      examples.poisson(0.1, 1.0),
+      "rdp",
+      "replace_one",
+      "Poisson sampling is proved",
+    ),
+    (
+      examples.poisson(0.1, 1.0),
+      "pld",
+      "replace_one",
+      "Poisson sampling is proved",
+    ),
+    (
+      examples.poisson(0.1, 0.0),
+      "rdp",
+      "replace_one",
+      "Poisson sampling is proved",
+    ),
+    (
+      examples.without_replacement(9, 3, 1.0),
       "rdp",
       "add_or_remove_one",
       "proved for 'replace_one'",
     ),
     (
-      _without_replacement(9, 3, 1.0),
+      examples.without_replacement(9, 3, 1.0),
       "pld",
       "replace_one",
       "no privacy loss distribution",
@@ -281,7 +299,9 @@ def test_nothing_costs_nothing(accountant):
       "Renyi DP only",
     ),
     (
-      dp_accounting.ComposedDpEvent([_GAUSSIAN(1.0), _poisson(0.1, 1.0)]),
+      dp_accounting.ComposedDpEvent(
+        [examples.GAUSSIAN(1.0), examples.poisson(0.1, 1.0)]
+      ),
       "rdp",
       "replace_one",
       "Poisson sampling is proved",
@@ -290,25 +310,25 @@ def test_nothing_costs_nothing(accountant):
 )
 def test_unjustified_combinations_say_why(event, accountant, relation, reason):
   with pytest.raises(ValueError, match=reason):
-    _epsilon((event, 1), accountant=accountant, relation=relation)
+    examples.epsilon((event, 1), accountant=accountant, relation=relation)
 
 
 @pytest.mark.parametrize("delta", [0, 1, -0.1, 1.5, math.nan, math.inf])
 def test_delta_out_of_range(delta):
   with pytest.raises(ValueError, match="delta must be"):
-    _epsilon((_GAUSSIAN(1.0), 1), delta=delta)
+    examples.epsilon((examples.GAUSSIAN(1.0), 1), delta=delta)
 
 
 def test_unknown_names():
   with pytest.raises(ValueError, match="accountant must be one of 'rdp'"):
-    _epsilon((_GAUSSIAN(1.0), 1), accountant="zcdp")
+    examples.epsilon((examples.GAUSSIAN(1.0), 1), accountant="zcdp")
   with pytest.raises(ValueError, match="neighboring_relation must be one of"):
-    _epsilon((_GAUSSIAN(1.0), 1), relation="zero_out")
+    examples.epsilon((examples.GAUSSIAN(1.0), 1), relation="zero_out")
 
 
 def test_order_of_events_is_irrelevant():
-  a, b = (_poisson(0.01, 1.0), 7), (_GAUSSIAN(5.0), 2)
+  a, b = (examples.poisson(0.01, 1.0), 7), (examples.GAUSSIAN(5.0), 2)
   for accountant in accounting.ACCOUNTANTS:
-    assert _epsilon(a, b, a, accountant=accountant) == _epsilon(
+    assert examples.epsilon(a, b, a, accountant=accountant) == examples.epsilon(
       b, (a[0], 14), accountant=accountant
     )

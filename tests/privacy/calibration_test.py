@@ -6,21 +6,7 @@ from hypothesis import strategies as st
 import pytest
 
 from tests.privacy import closed_forms
-from tff_gen_debug.privacy import plan as plan_lib
-
-_FIXED = dict(sampling="fixed_size", neighboring_relation="replace_one")
-_WORD_LM = dict(population=342477, expected_clients_per_round=5000, rounds=2000)
-
-
-def _plan(**changes):
-  values = dict(
-    population=1_000_000,
-    expected_clients_per_round=1000,
-    rounds=1000,
-    noise_multiplier=1.0,
-  )
-  values.update(changes)
-  return plan_lib.PrivacyPlan(**values)
+from tests.privacy import examples
 
 
 # A target that Renyi DP reaches far from its floor, one near it, a large one.
@@ -33,13 +19,13 @@ def _plan(**changes):
     ({}, 1e5),
     (dict(accountant="rdp_classic"), 2.0),
     (dict(accountant="pld", rounds=300), 0.04),
-    (dict(**_FIXED, **_WORD_LM), 9.0),
+    (dict(**examples.FIXED, **examples.WORD_LM), 9.0),
     (dict(population=100, expected_clients_per_round=50), 3.0),
     (dict(population=288, expected_clients_per_round=10, delta=1e-3), 1),
   ],
 )
 def test_calibrate_is_one_sided_and_within_a_percent(changes, target):
-  plan = _plan(**changes)
+  plan = examples.plan(**changes)
   calibrated = plan.calibrate(target_epsilon=target)
   assert 0.99 * target <= calibrated.epsilon() <= target
   # Only the noise has changed.
@@ -62,7 +48,7 @@ def test_calibrate_is_one_sided_and_within_a_percent(changes, target):
 )
 def test_calibrate_any_plan(log_population, share, rounds, target):
   population = int(10**log_population)
-  plan = _plan(
+  plan = examples.plan(
     population=population,
     expected_clients_per_round=max(population * share, 1),
     rounds=rounds,
@@ -71,7 +57,7 @@ def test_calibrate_any_plan(log_population, share, rounds, target):
 
 
 def test_calibrated_gaussian_matches_exact_formula():
-  plan = _plan(
+  plan = examples.plan(
     population=100,
     expected_clients_per_round=100,
     rounds=1,
@@ -100,10 +86,10 @@ def test_calibrated_gaussian_matches_exact_formula():
 )
 def test_calibrate_rejects(target, error, message):
   with pytest.raises(error, match=message):
-    _plan(accountant="rdp_classic").calibrate(target_epsilon=target)
+    examples.plan(accountant="rdp_classic").calibrate(target_epsilon=target)
 
 
 def test_calibrate_says_when_the_accountant_jumps_over_the_target():
   # The improved conversion falls to 0 at once for enough noise.
   with pytest.raises(ValueError, match="can't be reached within 1%"):
-    _plan().calibrate(target_epsilon=0.001)
+    examples.plan().calibrate(target_epsilon=0.001)

@@ -9,23 +9,9 @@ import numpy as np
 import pytest
 
 from tests.privacy import closed_forms
+from tests.privacy import examples
 from tff_gen_debug.privacy import plan as plan_lib
 from tff_gen_debug.privacy import simulation as simulation_lib
-
-
-def _plan(**changes):
-  values = dict(
-    population=1_000_000,
-    expected_clients_per_round=1000,
-    rounds=1000,
-    noise_multiplier=1.0,
-  )
-  values.update(changes)
-  return plan_lib.PrivacyPlan(**values)
-
-
-_FIXED = dict(sampling="fixed_size", neighboring_relation="replace_one")
-_WORD_LM = dict(population=342477, expected_clients_per_round=5000, rounds=2000)
 
 
 # The word language model of Augenstein et al., 2020, under three readings, and
@@ -35,27 +21,31 @@ _WORD_LM = dict(population=342477, expected_clients_per_round=5000, rounds=2000)
   [
     # As published: the noise is compared with one clip norm, though replacing
     # a user moves the sum by two.
-    (dict(**_WORD_LM, **_FIXED), 9.222, 8.473),
-    (dict(**_WORD_LM, **_FIXED, noise_multiplier=0.5), 58.76, 57.37),
-    (_WORD_LM, 5.195, 4.617),
-    (dict(**_FIXED, population=10**5), 4.116, 3.576),
-    (dict(**_FIXED, population=10**6), 1.189, 0.895),
-    (dict(**_FIXED, population=10**7), 0.949, 0.722),
-    (dict(**_FIXED, population=10**8), 0.838, 0.651),
+    (dict(**examples.WORD_LM, **examples.FIXED), 9.222, 8.473),
+    (
+      dict(**examples.WORD_LM, **examples.FIXED, noise_multiplier=0.5),
+      58.76,
+      57.37,
+    ),
+    (examples.WORD_LM, 5.195, 4.617),
+    (dict(**examples.FIXED, population=10**5), 4.116, 3.576),
+    (dict(**examples.FIXED, population=10**6), 1.189, 0.895),
+    (dict(**examples.FIXED, population=10**7), 0.949, 0.722),
+    (dict(**examples.FIXED, population=10**8), 0.838, 0.651),
     (dict(population=10**5), 2.538, 2.101),
     (dict(population=10**6), 1.163, 0.870),
   ],
 )
 def test_matches_published_runs(changes, classic, improved):
   last_digit = 0.006 if classic > 10 else 0.0006
-  plan = _plan(**changes)
+  plan = examples.plan(**changes)
   assert plan.epsilon() == pytest.approx(improved, abs=last_digit)
-  plan = _plan(**changes, accountant="rdp_classic")
+  plan = examples.plan(**changes, accountant="rdp_classic")
   assert plan.epsilon() == pytest.approx(classic, abs=last_digit)
 
 
 def test_defaults():
-  plan = _plan()
+  plan = examples.plan()
   assert plan.delta == 1e-6
   assert plan.sampling == "poisson"
   assert plan.neighboring_relation == "add_or_remove_one"
@@ -64,7 +54,7 @@ def test_defaults():
 
 
 def test_numbers_are_converted():
-  plan = _plan(
+  plan = examples.plan(
     population=np.int64(100),
     expected_clients_per_round=np.float64(10.0),
     rounds=np.int32(5),
@@ -77,7 +67,10 @@ def test_numbers_are_converted():
   assert type(plan.noise_multiplier) is float
   assert type(plan.delta) is float
   assert plan.delta == 2**-10
-  assert _plan(expected_clients_per_round=2.5).expected_clients_per_round == 2.5
+  assert (
+    examples.plan(expected_clients_per_round=2.5).expected_clients_per_round
+    == 2.5
+  )
   json.dumps(plan.to_dict(), allow_nan=False)
 
 
@@ -85,7 +78,7 @@ def test_numbers_are_converted():
   "field", [f.name for f in dataclasses.fields(plan_lib.PrivacyPlan)]
 )
 def test_plan_cannot_be_changed(field):
-  plan = _plan().simulated_by(population=10, clients_per_round=2)
+  plan = examples.plan().simulated_by(population=10, clients_per_round=2)
   before = plan.to_dict()
   with pytest.raises(dataclasses.FrozenInstanceError):
     setattr(plan, field, 3)
@@ -124,7 +117,7 @@ def test_plan_cannot_be_changed(field):
       r"expected_clients_per_round must be at most population \(10\), got 11",
     ),
     (
-      dict(**_FIXED, expected_clients_per_round=2.5),
+      dict(**examples.FIXED, expected_clients_per_round=2.5),
       ValueError,
       "must be a whole number with sampling 'fixed_size', got 2.5",
     ),
@@ -171,7 +164,7 @@ def test_plan_cannot_be_changed(field):
       " norms",
     ),
     (
-      dict(**_FIXED, accountant="pld"),
+      dict(**examples.FIXED, accountant="pld"),
       ValueError,
       "no privacy loss distribution for sampling without replacement",
     ),
@@ -180,24 +173,28 @@ def test_plan_cannot_be_changed(field):
 )
 def test_rejects(changes, error, message):
   with pytest.raises(error, match=message):
-    _plan(**changes)
+    examples.plan(**changes)
 
 
 def test_delta_above_one_over_population_warns():
   with pytest.warns(UserWarning, match="delta 0.1 is above 1 / population"):
-    plan = _plan(population=100, expected_clients_per_round=5, delta=0.1)
+    plan = examples.plan(
+      population=100, expected_clients_per_round=5, delta=0.1
+    )
   assert plan.delta == 0.1
   with warnings.catch_warnings():
     warnings.simplefilter("error")
-    _plan(population=3, expected_clients_per_round=1, delta=0.3333333333)
+    examples.plan(
+      population=3, expected_clients_per_round=1, delta=0.3333333333
+    )
 
 
 def test_round_events():
   gaussian = dp_accounting.GaussianDpEvent(1.0)
-  assert _plan().round_event == dp_accounting.PoissonSampledDpEvent(
+  assert examples.plan().round_event == dp_accounting.PoissonSampledDpEvent(
     1e-3, gaussian
   )
-  assert _plan(**_FIXED).round_event == (
+  assert examples.plan(**examples.FIXED).round_event == (
     dp_accounting.SampledWithoutReplacementDpEvent(1_000_000, 1000, gaussian)
   )
 
@@ -208,7 +205,7 @@ def test_round_events():
 def test_everybody_in_every_round_needs_no_amplification(
   sampling, relation, accountant
 ):
-  plan = _plan(
+  plan = examples.plan(
     population=50,
     expected_clients_per_round=50,
     rounds=16,
@@ -227,7 +224,7 @@ def test_everybody_in_every_round_needs_no_amplification(
 
 
 def test_epsilon_after():
-  plan = _plan()
+  plan = examples.plan()
   assert plan.epsilon_after(0) == 0
   assert plan.epsilon_after(1000) == plan.epsilon()
   assert plan.epsilon_after(10) < plan.epsilon() < plan.epsilon_after(5000)
@@ -236,9 +233,9 @@ def test_epsilon_after():
       plan.epsilon_after(rounds)
 
 
-@pytest.mark.parametrize("changes", [{}, _FIXED])
+@pytest.mark.parametrize("changes", [{}, examples.FIXED])
 def test_epsilon_after_every_round_is_fast(changes):
-  plan = _plan(**changes)
+  plan = examples.plan(**changes)
   plan.epsilon_after(1)
   start = time.process_time()
   series = [plan.epsilon_after(rounds) for rounds in range(1, 1001)]
@@ -250,7 +247,7 @@ def test_epsilon_after_every_round_is_fast(changes):
 @pytest.mark.parametrize("accountant", ["rdp", "rdp_classic", "pld"])
 def test_little_noise_is_a_huge_number(accountant):
   start = time.process_time()
-  plan = _plan(
+  plan = examples.plan(
     population=3400,
     expected_clients_per_round=10,
     noise_multiplier=0.01,
@@ -261,7 +258,7 @@ def test_little_noise_is_a_huge_number(accountant):
 
 
 def test_no_noise_is_infinite():
-  plan = _plan(noise_multiplier=0)
+  plan = examples.plan(noise_multiplier=0)
   assert plan.epsilon() == math.inf
   assert plan.noise_stddev(1.0) == 0
   assert plan.to_dict()["epsilon"] is None
@@ -269,9 +266,11 @@ def test_no_noise_is_infinite():
 
 def test_noise_is_relative_to_the_sensitivity():
   # z x S for add-or-remove-one, z x 2 S for replace-one.
-  assert _plan(noise_multiplier=1.5).noise_stddev(0.1) == pytest.approx(0.15)
-  assert _plan(noise_multiplier=1.5).sensitivity_factor == 1.0
-  fixed = _plan(noise_multiplier=1.5, **_FIXED)
+  assert examples.plan(noise_multiplier=1.5).noise_stddev(0.1) == pytest.approx(
+    0.15
+  )
+  assert examples.plan(noise_multiplier=1.5).sensitivity_factor == 1.0
+  fixed = examples.plan(noise_multiplier=1.5, **examples.FIXED)
   assert fixed.noise_stddev(0.1) == pytest.approx(0.3)
   assert fixed.sensitivity_factor == 2.0
   for clip, error in (
@@ -284,16 +283,16 @@ def test_noise_is_relative_to_the_sensitivity():
 
 
 def test_plan_without_simulation_runs_itself():
-  plan = _plan()
+  plan = examples.plan()
   assert plan.run_population == 1_000_000
   assert plan.run_clients_per_round == 1000
   assert plan.run_noise_multiplier == 1.0
   assert plan.as_run() is plan
 
 
-@pytest.mark.parametrize("changes", [{}, _FIXED])
+@pytest.mark.parametrize("changes", [{}, examples.FIXED])
 def test_simulation_keeps_the_noise_on_the_mean(changes):
-  plan = _plan(**changes)
+  plan = examples.plan(**changes)
   simulated = plan.simulated_by(population=288, clients_per_round=10)
   # 1.0 x 10 / 1000.
   assert simulated.run_noise_multiplier == pytest.approx(0.01)
@@ -319,7 +318,7 @@ def test_simulation_keeps_the_noise_on_the_mean(changes):
 
 
 def test_simulated_plan_can_be_calibrated():
-  plan = _plan().simulated_by(population=100, clients_per_round=20)
+  plan = examples.plan().simulated_by(population=100, clients_per_round=20)
   calibrated = plan.calibrate(target_epsilon=0.7)
   assert calibrated.epsilon() <= 0.7
   assert calibrated.simulation == simulation_lib.Simulation(100, 20)
@@ -356,25 +355,29 @@ def test_simulated_plan_can_be_calibrated():
 )
 def test_simulation_rejects(population, cohort, error, message):
   with pytest.raises(error, match=message):
-    _plan().simulated_by(population=population, clients_per_round=cohort)
+    examples.plan().simulated_by(
+      population=population, clients_per_round=cohort
+    )
 
 
 def test_sampler_draws_what_is_accounted_for():
   ids = [f"c{i}" for i in range(300)]
-  plan = _plan(population=300, expected_clients_per_round=30)
+  plan = examples.plan(population=300, expected_clients_per_round=30)
   sizes = [len(plan.sampler(ids, 5).sample(r)) for r in range(200)]
   assert abs(np.mean(sizes) - 30) < 4 * math.sqrt(27 / 200)
   assert np.std(sizes) > 3
-  fixed = _plan(population=300, expected_clients_per_round=30, **_FIXED)
+  fixed = examples.plan(
+    population=300, expected_clients_per_round=30, **examples.FIXED
+  )
   assert {len(fixed.sampler(ids, 5).sample(r)) for r in range(20)} == {30}
   # A simulation draws from, and in, its own size.
-  simulated = _plan().simulated_by(population=300, clients_per_round=6)
+  simulated = examples.plan().simulated_by(population=300, clients_per_round=6)
   sizes = [len(simulated.sampler(ids, 5).sample(r)) for r in range(200)]
   assert abs(np.mean(sizes) - 6) < 4 * math.sqrt(6 / 200)
 
 
 def test_sampler_wants_the_population_that_is_accounted_for():
-  plan = _plan(population=300, expected_clients_per_round=30)
+  plan = examples.plan(population=300, expected_clients_per_round=30)
   with pytest.raises(
     ValueError, match="client_ids must be the whole population of 300, got 299"
   ):
@@ -382,8 +385,8 @@ def test_sampler_wants_the_population_that_is_accounted_for():
 
 
 def test_new_ledger_accounts_as_the_plan_does():
-  for changes in ({}, _FIXED):
-    plan = _plan(**changes, accountant="rdp_classic")
+  for changes in ({}, examples.FIXED):
+    plan = examples.plan(**changes, accountant="rdp_classic")
     ledger = plan.new_ledger()
     ledger.record(plan.round_event, plan.rounds)
     assert ledger.epsilon() == plan.epsilon()
@@ -401,7 +404,7 @@ def test_sampler_noise_and_epsilon_agree_in_an_attack(
   largest allowed norm, is not zero, and thresholds it.
   """
   clip, trials = 2.0, 40_000
-  plan = _plan(
+  plan = examples.plan(
     population=4,
     expected_clients_per_round=2,
     rounds=1,
