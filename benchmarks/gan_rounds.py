@@ -122,9 +122,7 @@ class _BareRounds:
     client_optimizer = tff.learning.optimizers.build_sgdm(0.05)
     generator_optimizer = tff.learning.optimizers.build_sgdm(0.005)
     self._state = generator_optimizer.initialize(
-      tf.nest.map_structure(
-        lambda w: tf.TensorSpec(w.shape, w.dtype), self._generator
-      )
+      gan_steps.weight_specs(self._generator)
     )
 
     @tf.function

@@ -34,7 +34,6 @@ class TrainedGan:
     plan: The plan that made sampler, noise and accounting.
     ledger: What was spent.
     rounds: How many rounds were run.
-    stopped_by_budget: Whether that is because the budget was used up.
   """
 
   samples: np.ndarray
@@ -42,7 +41,6 @@ class TrainedGan:
   plan: privacy.PrivacyPlan
   ledger: privacy.PrivacyLedger
   rounds: int
-  stopped_by_budget: bool
 
 
 def make_plan(config: config_lib.Config, num_users: int) -> privacy.PrivacyPlan:
@@ -163,7 +161,6 @@ def train_gan(
     plan=plan,
     ledger=result.ledger,
     rounds=result.rounds,
-    stopped_by_budget=result.stopped_by_budget,
   )
 
 

@@ -4,22 +4,9 @@ import warnings
 import dp_accounting
 import pytest
 
-from tff_gen_debug.privacy import plan as plan_lib
+from tests.privacy import examples
 from tff_gen_debug.privacy import releases as releases_lib
 from tff_gen_debug.privacy import statement as statement_lib
-
-_FIXED = dict(sampling="fixed_size", neighboring_relation="replace_one")
-
-
-def _plan(**changes):
-  values = dict(
-    population=1_000_000,
-    expected_clients_per_round=1000,
-    rounds=1000,
-    noise_multiplier=1.0,
-  )
-  values.update(changes)
-  return plan_lib.PrivacyPlan(**values)
 
 
 def _fields(text):
@@ -36,7 +23,7 @@ def _fields(text):
 
 
 def test_states_everything_that_a_reader_needs():
-  text = _plan().statement()
+  text = examples.plan().statement()
   fields = _fields(text)
   # 0.8697: see the table in accounting_test; shown rounded up.
   assert fields["guarantee"] == (
@@ -69,7 +56,9 @@ def test_states_everything_that_a_reader_needs():
 
 
 def test_states_fixed_size_and_replace_one():
-  fields = _fields(_plan(**_FIXED, accountant="rdp_classic").statement())
+  fields = _fields(
+    examples.plan(**examples.FIXED, accountant="rdp_classic").statement()
+  )
   assert fields["guarantee"].startswith("(1.189, 1e-06)")
   assert "replace one user" in fields["neighbouring"]
   assert fields["mechanism"].endswith("sensitivity = twice the clip norm")
@@ -81,21 +70,23 @@ def test_states_fixed_size_and_replace_one():
 
 
 def test_states_that_everybody_takes_part():
-  plan = _plan(population=50, expected_clients_per_round=50, accountant="pld")
+  plan = examples.plan(
+    population=50, expected_clients_per_round=50, accountant="pld"
+  )
   fields = _fields(plan.statement())
   assert fields["sampling"] == "none: all of 50 users in every round"
   assert "privacy loss distributions" in fields["accountant"]
 
 
 def test_without_noise_it_says_not_private():
-  text = _plan(noise_multiplier=0).statement()
+  text = examples.plan(noise_multiplier=0).statement()
   assert _fields(text)["guarantee"].startswith("NOT PRIVATE")
   assert _fields(text)["epsilon"] == "inf"
   assert "-differential privacy" not in _fields(text)["guarantee"]
 
 
 def test_simulation_states_both_figures():
-  plan = _plan().simulated_by(population=288, clients_per_round=10)
+  plan = examples.plan().simulated_by(population=288, clients_per_round=10)
   fields = _fields(plan.statement())
   assert fields["guarantee"].startswith(
     "(0.8698, 1e-06)-differential privacy, for the simulated deployment"
@@ -113,7 +104,7 @@ def test_simulation_states_both_figures():
 
 
 def test_simulation_without_noise_protects_nobody():
-  plan = _plan(noise_multiplier=0).simulated_by(
+  plan = examples.plan(noise_multiplier=0).simulated_by(
     population=288, clients_per_round=10
   )
   fields = _fields(plan.statement())
@@ -133,7 +124,7 @@ def test_releases_are_listed_where_they_belong():
       "raw counts", "Examples a round.", dp_accounting.NonPrivateDpEvent()
     ),
   ]
-  fields = _fields(_plan().statement(iter(releases)))
+  fields = _fields(examples.plan().statement(iter(releases)))
   assert fields["Released WITHOUT differential privacy"].strip() == (
     "- thresholds: Quartiles of the users' accuracies."
     " - raw counts: Examples a round."
@@ -151,7 +142,7 @@ def test_releases_are_listed_where_they_belong():
 
 
 def test_nothing_else_released():
-  fields = _fields(_plan().statement())
+  fields = _fields(examples.plan().statement())
   assert "nothing else" in fields["Released with differential privacy"]
   assert (
     "nothing was declared" in (fields["Released WITHOUT differential privacy"])
@@ -160,7 +151,7 @@ def test_nothing_else_released():
 
 
 def test_states_the_rounds_that_were_run():
-  plan = _plan()
+  plan = examples.plan()
   fields = _fields(plan.statement(rounds=10))
   assert fields["mechanism"].startswith("10 rounds (1,000 planned)")
   assert float(fields["epsilon"]) == pytest.approx(
@@ -174,7 +165,7 @@ def test_states_the_rounds_that_were_run():
 def test_a_delta_that_permits_exposure_is_marked():
   with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    plan = _plan(delta=1e-3)
+    plan = examples.plan(delta=1e-3)
   assert "ABOVE 1 / 1,000,000 users" in _fields(plan.statement())["delta"]
 
 
@@ -211,4 +202,4 @@ def test_epsilon_is_never_shown_too_small(value, text):
 
 def test_rejects_what_is_no_release():
   with pytest.raises(TypeError, match="must be Release objects"):
-    _plan().statement(["thresholds"])
+    examples.plan().statement(["thresholds"])

@@ -194,8 +194,10 @@ def build_dp_fed_gan(
   @tff.tensorflow.computation(weights_type)
   def initial_optimizers(weights):
     return (
-      server_optimizer.initialize(_specs(weights.discriminator)),
-      generator_optimizer.initialize(_specs(weights.generator)),
+      server_optimizer.initialize(
+        gan_steps.weight_specs(weights.discriminator)
+      ),
+      generator_optimizer.initialize(gan_steps.weight_specs(weights.generator)),
     )
 
   @tff.federated_computation
@@ -354,12 +356,6 @@ def build_dp_fed_gan(
 
   return tff.learning.templates.LearningProcess(
     initialize, next_fn, get_model_weights, set_model_weights
-  )
-
-
-def _specs(weights) -> Any:
-  return tf.nest.map_structure(
-    lambda w: tf.TensorSpec(w.shape, w.dtype), weights
   )
 
 

@@ -161,11 +161,10 @@ def train_discriminator(
     steps * batch_size, fold_in(seed, _LATENT)
   )
   fakes, _ = model.generator.apply(generator, statistics, latent, True)
-  fakes = tf.reshape(tf.stop_gradient(fakes), tf.shape(batches.images))
-  fakes = tf.ensure_shape(fakes, batches.images.shape)
+  fakes = tf.reshape(tf.stop_gradient(fakes), batches.images.shape)
 
   weights = discriminator
-  state = optimizer.initialize(tf.nest.map_structure(_spec, weights))
+  state = optimizer.initialize(weight_specs(weights))
   loss_sum = tf.zeros([])
   for step in range(steps):
     mask = batches.mask[step]
@@ -266,8 +265,9 @@ def batches_seed(seed: tf.Tensor) -> tf.Tensor:
   return fold_in(seed, _BATCHES)
 
 
-def _spec(tensor: tf.Tensor) -> tf.TensorSpec:
-  return tf.TensorSpec(tensor.shape, tensor.dtype)
+def weight_specs(weights: network.Weights) -> tuple[tf.TensorSpec, ...]:
+  """What an optimizer of `weights` wants to know to begin."""
+  return tuple(tf.TensorSpec(w.shape, w.dtype) for w in weights)
 
 
 def _where(condition: tf.Tensor, if_true, if_false):
