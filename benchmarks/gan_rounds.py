@@ -21,7 +21,10 @@ import tensorflow_federated as tff
 
 from tff_gen_debug import learning
 from tff_gen_debug import runtime
+from tff_gen_debug.learning import client_batches
 from tff_gen_debug.learning import gan_steps
+from tff_gen_debug.learning import optimizer_steps
+from tff_gen_debug.learning import seeds
 from tff_gen_debug.models import gan
 
 _WHAT = flags.DEFINE_enum(
@@ -122,13 +125,13 @@ class _BareRounds:
     client_optimizer = tff.learning.optimizers.build_sgdm(0.05)
     generator_optimizer = tff.learning.optimizers.build_sgdm(0.005)
     self._state = generator_optimizer.initialize(
-      gan_steps.weight_specs(self._generator)
+      optimizer_steps.weight_specs(self._generator)
     )
 
     @tf.function
     def client(discriminator, generator, statistics, one, seed):
-      own_seed = gan_steps.client_seed(seed, one)
-      batches = gan_steps.make_batches(
+      own_seed = seeds.client_seed(seed, one)
+      batches = client_batches.make_batches(
         one, _STEPS, _BATCH, 1, gan_steps.batches_seed(own_seed)
       )
       delta = gan_steps.train_discriminator(
@@ -164,7 +167,7 @@ class _BareRounds:
     self._client, self._server = client, server
 
   def run(self):
-    seed = gan_steps.fold_in(self._seed, self._round)
+    seed = seeds.fold_in(self._seed, self._round)
     total = [tf.zeros_like(w) for w in self._discriminator]
     for one in self._images:
       delta = self._client(

@@ -7,7 +7,9 @@ import tensorflow_federated as tff
 
 from tests.learning import toy_gan
 from tff_gen_debug import learning
+from tff_gen_debug.learning import client_batches
 from tff_gen_debug.learning import gan_steps
+from tff_gen_debug.learning import seeds
 from tff_gen_debug.models import gan
 
 pytestmark = pytest.mark.usefixtures("tff_runtime")
@@ -128,10 +130,8 @@ def test_equals_a_plain_tensorflow_loop(random_process):
     deltas = []
     for values in clients:
       images = tf.constant(values[:, np.newaxis])
-      own_seed = gan_steps.client_seed(
-        gan_steps.fold_in(seed, 2, round_num), images
-      )
-      batches = gan_steps.make_batches(
+      own_seed = seeds.client_seed(seeds.fold_in(seed, 2, round_num), images)
+      batches = client_batches.make_batches(
         images, 3, 2, 2, gan_steps.batches_seed(own_seed)
       )
       update = gan_steps.train_discriminator(
@@ -157,7 +157,7 @@ def test_equals_a_plain_tensorflow_loop(random_process):
       discriminator,
       2,
       2,
-      gan_steps.fold_in(seed, 3, round_num),
+      seeds.fold_in(seed, 3, round_num),
     )
     generator = update.weights
   expected = (generator[0][0], discriminator[0][0], discriminator[1])

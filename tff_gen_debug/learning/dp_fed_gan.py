@@ -11,16 +11,18 @@ data, so the generator is as private as the discriminator, by post-processing.
 
 import collections
 from collections.abc import Collection
-from typing import Any, NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gen_debug.aggregators import non_finite
-from tff_gen_debug.aggregators import uniform
+from tff_gen_debug.learning import client_batches
 from tff_gen_debug.learning import gan_steps
 from tff_gen_debug.learning import gan_weights
+from tff_gen_debug.learning import optimizer_steps
+from tff_gen_debug.learning import process_arguments
+from tff_gen_debug.learning import seeds
 from tff_gen_debug.models.gan import network
 
 # Numbers that clients can be asked for. All are exact sums over the cohort,
@@ -29,16 +31,11 @@ CLIENT_METRICS = (
   "num_clients",
   "num_examples",
   "discriminator_loss",
-  "non_finite_clients",
+  process_arguments.NON_FINITE_CLIENTS,
 )
 
 # Folded into the seed of the process, so that the parts don't share draws.
 _INIT_GENERATOR, _INIT_DISCRIMINATOR, _CLIENTS, _SERVER = range(4)
-
-AggregationFactory = Union[
-  tff.aggregators.UnweightedAggregationFactory,
-  tff.aggregators.WeightedAggregationFactory,
-]
 
 
 class DPFedGanState(NamedTuple):
@@ -71,7 +68,7 @@ class _RoundStart(NamedTuple):
 def build_dp_fed_gan(
   model: network.GanModel,
   *,
-  aggregator: AggregationFactory,
+  aggregator: process_arguments.AggregationFactory,
   client_optimizer: tff.learning.optimizers.Optimizer,
   generator_optimizer: tff.learning.optimizers.Optimizer,
   server_optimizer: Optional[tff.learning.optimizers.Optimizer] = None,
@@ -157,31 +154,34 @@ def build_dp_fed_gan(
     server_optimizer = tff.learning.optimizers.build_sgdm(1.0)
   if generator_batch_size is None:
     generator_batch_size = batch_size
-  _check_at_least("discriminator_steps", discriminator_steps, 1)
-  _check_at_least("batch_size", batch_size, 1)
-  _check_at_least("client_epochs", client_epochs, 1)
-  _check_at_least("max_client_images", max_client_images, 1)
-  _check_at_least("generator_steps", generator_steps, 0)
-  _check_at_least("generator_batch_size", generator_batch_size, 1)
+  process_arguments.check_at_least(
+    "discriminator_steps", discriminator_steps, 1
+  )
+  process_arguments.check_at_least("batch_size", batch_size, 1)
+  process_arguments.check_at_least("client_epochs", client_epochs, 1)
+  process_arguments.check_at_least("max_client_images", max_client_images, 1)
+  process_arguments.check_at_least("generator_steps", generator_steps, 0)
+  process_arguments.check_at_least(
+    "generator_batch_size", generator_batch_size, 1
+  )
   if averaging_decay is not None and not 0 < averaging_decay < 1:
     raise ValueError(
       f"averaging_decay must be in (0, 1) or None, got {averaging_decay}"
     )
-  client_metrics = _check_metrics(client_metrics)
-  network.check_model(model)
-  guarded = non_finite.NonFiniteGuardFactory(
-    _as_unweighted(aggregator),
-    release_count="non_finite_clients" in client_metrics,
+  client_metrics = process_arguments.check_metrics(
+    client_metrics, CLIENT_METRICS
   )
+  network.check_model(model)
+  guarded = process_arguments.guarded(aggregator, client_metrics)
 
   @tff.tensorflow.computation
   def initial_weights():
     generator, statistics = model.generator.init(
-      gan_steps.make_seed(seed, _INIT_GENERATOR)
+      seeds.make_seed(seed, _INIT_GENERATOR)
     )
     return gan_weights.GanWeights(
       discriminator=model.discriminator.init(
-        gan_steps.make_seed(seed, _INIT_DISCRIMINATOR)
+        seeds.make_seed(seed, _INIT_DISCRIMINATOR)
       ),
       generator=generator,
       statistics=statistics,
@@ -195,9 +195,11 @@ def build_dp_fed_gan(
   def initial_optimizers(weights):
     return (
       server_optimizer.initialize(
-        gan_steps.weight_specs(weights.discriminator)
+        optimizer_steps.weight_specs(weights.discriminator)
       ),
-      generator_optimizer.initialize(gan_steps.weight_specs(weights.generator)),
+      generator_optimizer.initialize(
+        optimizer_steps.weight_specs(weights.generator)
+      ),
     )
 
   @tff.federated_computation
@@ -223,16 +225,16 @@ def build_dp_fed_gan(
       discriminator=weights.discriminator,
       generator=weights.generator,
       statistics=weights.statistics,
-      seed=gan_steps.make_seed(seed, _CLIENTS, round_num),
+      seed=seeds.make_seed(seed, _CLIENTS, round_num),
     )
 
   @tff.tensorflow.computation(start_round.type_signature.result, data_type)
   def client_work(start, dataset):
-    images = gan_steps.read_images(
-      dataset, model.image_shape, max_client_images
+    images = client_batches.read_examples(
+      dataset, tf.TensorSpec(model.image_shape), max_client_images
     )
-    own_seed = gan_steps.client_seed(start.seed, images)
-    batches = gan_steps.make_batches(
+    own_seed = seeds.client_seed(start.seed, images)
+    batches = client_batches.make_batches(
       images,
       discriminator_steps,
       batch_size,
@@ -285,7 +287,7 @@ def build_dp_fed_gan(
       discriminator,
       generator_steps,
       generator_batch_size,
-      gan_steps.make_seed(seed, _SERVER, round_num),
+      seeds.make_seed(seed, _SERVER, round_num),
     )
     new_weights = gan_weights.GanWeights(
       discriminator=discriminator,
@@ -365,33 +367,3 @@ def _average(decay: Optional[float], average, weights):
   return tf.nest.map_structure(
     lambda a, w: decay * a + (1 - decay) * w, average, weights
   )
-
-
-def _as_unweighted(
-  aggregator: AggregationFactory,
-) -> tff.aggregators.UnweightedAggregationFactory:
-  if isinstance(aggregator, tff.aggregators.UnweightedAggregationFactory):
-    return aggregator
-  if isinstance(aggregator, tff.aggregators.WeightedAggregationFactory):
-    return uniform.UniformWeightFactory(aggregator)
-  raise TypeError(
-    "aggregator must be a tff.aggregators.UnweightedAggregationFactory or a "
-    f"tff.aggregators.WeightedAggregationFactory, got {type(aggregator)}"
-  )
-
-
-def _check_at_least(name: str, value: int, least: int) -> None:
-  if value < least:
-    raise ValueError(f"{name} must be at least {least}, got {value}")
-
-
-def _check_metrics(names: Collection[str]) -> tuple[str, ...]:
-  if isinstance(names, str):
-    names = (names,)
-  unknown = sorted(set(names) - set(CLIENT_METRICS))
-  if unknown:
-    raise ValueError(
-      f"client_metrics must be among {', '.join(CLIENT_METRICS)}, got "
-      f"{', '.join(unknown)}"
-    )
-  return tuple(names)

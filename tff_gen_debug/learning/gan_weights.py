@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tff_gen_debug.learning import gan_steps
+from tff_gen_debug.learning import seeds
 from tff_gen_debug.models.gan import network
 
 
@@ -55,6 +55,6 @@ def generate_images(
     raise ValueError(f"count must be at least 1, got {count}")
   generator = tuple(tf.constant(w) for w in weights.sampling_generator)
   statistics = tuple(tf.constant(w) for w in weights.statistics)
-  latent = model.generator.sample_latent(count, gan_steps.make_seed(seed))
+  latent = model.generator.sample_latent(count, seeds.make_seed(seed))
   images, _ = model.generator.apply(generator, statistics, latent, False)
   return images.numpy()

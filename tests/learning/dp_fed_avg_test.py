@@ -1,0 +1,474 @@
+"""Tests of DP-FedAvg, on a linear model that can be trained by hand."""
+
+import collections
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tests.learning import linear_model
+from tff_gen_debug import aggregators
+from tff_gen_debug.learning import dp_fed_avg
+from tff_gen_debug.privacy import plan as plan_lib
+
+pytestmark = pytest.mark.usefixtures("tff_runtime")
+
+_RATE = 0.125
+
+
+def _sgd(rate, momentum=None):
+  return tff.learning.optimizers.build_sgdm(rate, momentum)
+
+
+def _mean_factory(denominator=2.0):
+  """An exact mean over a fixed denominator, whatever the cohort."""
+  return tff.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(
+    noise_multiplier=0.0, clients_per_round=denominator, clip=1e6
+  )
+
+
+def _build(model=None, **overrides):
+  arguments = dict(
+    aggregator=_mean_factory(),
+    client_optimizer=_sgd(_RATE),
+    batch_size=2,
+    client_steps=3,
+  )
+  arguments.update(overrides)
+  return dp_fed_avg.build_dp_fed_avg(model or linear_model.model(), **arguments)
+
+
+@pytest.fixture(scope="module")
+def process():
+  return _build(client_metrics=dp_fed_avg.FED_AVG_CLIENT_METRICS)
+
+
+@pytest.fixture(scope="module")
+def whole_batches():
+  """One step on all that a client has, so that its order is irrelevant."""
+  return _build(batch_size=8, client_steps=1)
+
+
+def _weights(process, state):
+  weights, bias = process.get_model_weights(state).trainable
+  return np.append(weights, bias)
+
+
+def _change(process, clients, rounds=1):
+  """How the weights change in some rounds."""
+  state = process.initialize()
+  before = _weights(process, state)
+  for _ in range(rounds):
+    state = process.next(state, clients).state
+  return _weights(process, state) - before
+
+
+def _by_hand(batches):
+  """What a client's steps on `batches`, of (x, y), do to the weights."""
+  weights, bias = linear_model.WEIGHTS, linear_model.BIAS
+  for x, y in batches:
+    weights, bias = linear_model.sgd_step(weights, bias, x, y, _RATE)
+  return np.append(weights - linear_model.WEIGHTS, bias - linear_model.BIAS)
+
+
+def _is_one_of(actual, candidates):
+  return any(np.allclose(actual, c, rtol=1e-4, atol=1e-6) for c in candidates)
+
+
+def _all_orders(x, y, epochs, batch_size, steps):
+  """A client's change for each order in which it may see its examples."""
+  epoch_orders = list(itertools.permutations(range(len(y))))
+  for epoch in itertools.product(epoch_orders, repeat=epochs):
+    rows = np.concatenate([np.array(one, int) for one in epoch])
+    cut = [
+      rows[start : start + batch_size]
+      for start in range(0, len(rows), batch_size)
+    ]
+    yield _by_hand([(x[part], y[part]) for part in cut[:steps]])
+
+
+def test_a_round_is_the_fixed_denominator_mean_of_clients_steps(whole_batches):
+  clients = [linear_model.examples(n, seed=n) for n in (3, 8, 1)]
+  expected = sum(_by_hand([client]) for client in clients) / 2
+  actual = _change(whole_batches, [linear_model.dataset(*c) for c in clients])
+  np.testing.assert_allclose(actual, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+  ("examples", "epochs", "steps", "taken"),
+  [
+    pytest.param(5, 1, 3, 3, id="a partial batch at the end"),
+    pytest.param(3, 1, 3, 2, id="an empty batch at the end"),
+    pytest.param(3, 2, 3, 3, id="batches across epochs"),
+    pytest.param(3, 2, 1, 1, id="cut by the number of steps"),
+  ],
+)
+def test_a_client_takes_the_steps_of_its_caps(examples, epochs, steps, taken):
+  process = _build(client_epochs=epochs, client_steps=steps)
+  x, y = linear_model.examples(examples, seed=1)
+  # Divided by the fixed denominator.
+  actual = 2 * _change(process, [linear_model.dataset(x, y)])
+  assert _is_one_of(actual, _all_orders(x, y, epochs, 2, taken))
+  # The candidates differ: a step or an example more would be noticed.
+  assert not _is_one_of(actual, _all_orders(x, y, epochs, 2, taken - 1))
+  assert not _is_one_of(actual, [_by_hand([(x, y)] * taken)])
+
+
+def test_reads_no_more_examples_than_allowed():
+  process = _build(max_client_examples=3, batch_size=8, client_steps=1)
+  x, y = linear_model.examples(7, seed=2)
+  actual = 2 * _change(process, [linear_model.dataset(x, y)])
+  np.testing.assert_allclose(actual, _by_hand([(x[:3], y[:3])]), rtol=1e-4)
+
+
+def test_the_order_is_new_in_each_round_and_follows_from_the_seed():
+  data = [linear_model.dataset(*linear_model.examples(40, seed=3))]
+  still = _sgd(0.0)  # The server's, so that rounds differ in their order only.
+  process = _build(
+    client_steps=1,
+    server_optimizer=still,
+    client_metrics=["loss"],
+  )
+
+  def losses(process):
+    state, values = process.initialize(), []
+    for _ in range(3):
+      output = process.next(state, data)
+      state = output.state
+      values.append(float(output.metrics["client_work"]["loss"]))
+    return values
+
+  first = losses(process)
+  assert len(set(first)) == 3
+  assert losses(process) == first
+  other = _build(
+    client_steps=1, server_optimizer=still, client_metrics=["loss"], seed=1
+  )
+  assert set(losses(other)).isdisjoint(first)
+
+
+def test_momentum_of_the_server():
+  process = _build(
+    batch_size=8, client_steps=1, server_optimizer=_sgd(0.5, momentum=0.9)
+  )
+  x, y = linear_model.examples(4, seed=4)
+  weights, bias = linear_model.WEIGHTS, linear_model.BIAS
+  velocity = np.zeros(3)
+  for _ in range(3):
+    new = linear_model.sgd_step(weights, bias, x, y, _RATE)
+    # One client of the two that the denominator expects.
+    velocity = 0.9 * velocity + np.append(new[0] - weights, new[1] - bias) / 2
+    weights = weights + 0.5 * velocity[:2]
+    bias = bias + 0.5 * velocity[2]
+  actual = _change(process, [linear_model.dataset(x, y)], rounds=3)
+  expected = np.append(weights - linear_model.WEIGHTS, bias - linear_model.BIAS)
+  np.testing.assert_allclose(actual, expected, rtol=1e-4)
+
+
+def test_momentum_of_the_client_ends_with_its_examples():
+  x, y = linear_model.examples(2, seed=5)
+  data = [linear_model.dataset(x, y)]
+  # With momentum a second, empty step of gradient zero would still move.
+  one, three = (
+    _change(_build(client_optimizer=_sgd(_RATE, 0.9), client_steps=n), data)
+    for n in (1, 3)
+  )
+  np.testing.assert_array_equal(one, three)
+
+
+def test_equals_tff_on_the_same_batches(whole_batches):
+  clients = [linear_model.examples(n, seed=10 + n) for n in (8, 8)]
+  theirs = tff.learning.algorithms.build_unweighted_fed_avg(
+    linear_model.model(),
+    client_optimizer_fn=_sgd(_RATE),
+    server_optimizer_fn=_sgd(1.0),
+  )
+  state = theirs.initialize()
+  for _ in range(2):
+    state = theirs.next(
+      state, [linear_model.dataset(*c).batch(8) for c in clients]
+    ).state
+  expected = _weights(theirs, state) - np.append(
+    linear_model.WEIGHTS, linear_model.BIAS
+  )
+  actual = _change(
+    whole_batches, [linear_model.dataset(*c) for c in clients], rounds=2
+  )
+  np.testing.assert_allclose(actual, expected, rtol=1e-4)
+
+
+def test_a_weighted_factory_counts_every_client_alike(whole_batches):
+  weighted = _build(
+    batch_size=8, client_steps=1, aggregator=tff.aggregators.MeanFactory()
+  )
+  # Two clients, as the fixed denominator of the other process.
+  data = [
+    linear_model.dataset(*linear_model.examples(n, seed=n)) for n in (1, 7)
+  ]
+  np.testing.assert_allclose(
+    _change(weighted, data), _change(whole_batches, data), rtol=1e-5
+  )
+
+
+def test_metrics_asked_for_by_name_are_exact(process):
+  x, y = linear_model.examples(2, seed=6)
+  clients = [
+    linear_model.dataset(x, y),
+    linear_model.dataset([], []),
+    linear_model.dataset(*linear_model.examples(9, seed=7)),
+    linear_model.dataset([[np.nan, 0.0]], [0.0]),
+  ]
+  metrics = process.next(process.initialize(), clients).metrics
+  assert metrics["client_work"]["num_clients"] == 4
+  # The second client has none, the third is cut to three batches of two.
+  assert metrics["client_work"]["num_examples"] == 2 + 0 + 6 + 1
+  assert metrics["aggregator"]["non_finite_clients"] == 1
+  # The first two examples are one batch: the loss at the initial weights.
+  alone = process.next(process.initialize(), [clients[0], clients[3]]).metrics
+  expected = 2 * linear_model.loss(
+    linear_model.WEIGHTS, linear_model.BIAS, x, y
+  )
+  np.testing.assert_allclose(alone["client_work"]["loss"], expected, rtol=1e-5)
+
+
+def test_nothing_but_the_aggregate_leaves_clients_by_default(whole_batches):
+  output_type = whole_batches.next.type_signature.result
+  assert str(output_type.metrics) == (
+    "<distributor=<>,client_work=<>,"
+    "aggregator=<dp_query_metrics=<>,dp=<>>,"
+    "finalizer=<update_non_finite=int32>>@SERVER"
+  )
+
+
+@pytest.mark.parametrize(
+  "bad",
+  [
+    pytest.param(([[np.nan, 0.0]], [0.0]), id="NaN"),
+    pytest.param(([[1.0, 0.0]], [np.inf]), id="infinity"),
+    pytest.param(([], []), id="no examples"),
+  ],
+)
+def test_bad_and_empty_clients_cost_only_their_own_update(process, bad):
+  good = linear_model.dataset(*linear_model.examples(5, seed=8))
+  alone = _change(process, [good])
+  assert np.all(alone != 0)
+  beside = _change(process, [good, linear_model.dataset(*bad)])
+  np.testing.assert_array_equal(beside, alone)
+
+
+def test_an_empty_cohort_is_a_round_of_noise():
+  process = _build(
+    aggregator=tff.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(
+      noise_multiplier=1.0, clients_per_round=2.0, clip=1.0
+    )
+  )
+  state = process.initialize()
+  before = _weights(process, state)
+  after = _weights(process, process.next(state, []).state)
+  assert np.all(np.isfinite(after)) and np.all(after != before)
+
+
+def test_cohorts_of_changing_size_as_a_poisson_sampler_makes_them(process):
+  plan = plan_lib.PrivacyPlan(
+    population=4, expected_clients_per_round=2, rounds=6, noise_multiplier=1.0
+  )
+  clients = {
+    str(i): linear_model.dataset(*linear_model.examples(i + 1, seed=i))
+    for i in range(4)
+  }
+  sampler = plan.sampler(clients, seed=1)
+  state, sizes = process.initialize(), []
+  for round_num in range(6):
+    cohort = sampler.sample(round_num)
+    output = process.next(state, [clients[key] for key in cohort])
+    state = output.state
+    assert output.metrics["client_work"]["num_clients"] == len(cohort)
+    sizes.append(len(cohort))
+  assert len(set(sizes)) > 2
+  assert np.all(np.isfinite(_weights(process, state)))
+
+
+def test_a_resumed_run_equals_an_unbroken_one(process):
+  data = [linear_model.dataset(*linear_model.examples(9, seed=9))]
+  unbroken = [process.initialize()]
+  for _ in range(3):
+    unbroken.append(process.next(unbroken[-1], data).state)
+  copied = tf.nest.map_structure(np.array, unbroken[1])
+  for _ in range(2):
+    copied = process.next(copied, data).state
+  np.testing.assert_array_equal(
+    _weights(process, copied), _weights(process, unbroken[3])
+  )
+  assert copied.client_work == 3
+
+
+@pytest.mark.parametrize(
+  "factory",
+  [
+    pytest.param(
+      lambda: tff.aggregators.DifferentiallyPrivateFactory.gaussian_adaptive(
+        noise_multiplier=0.1, clients_per_round=2.0
+      ),
+      id="adaptive clipping",
+    ),
+    pytest.param(
+      lambda: tff.aggregators.DifferentiallyPrivateFactory.tree_aggregation(
+        noise_multiplier=0.1,
+        clients_per_round=2.0,
+        l2_norm_clip=1.0,
+        record_specs=(
+          tf.TensorSpec([2], tf.float32),
+          tf.TensorSpec([], tf.float32),
+        ),
+      ),
+      id="DP-FTRL",
+    ),
+    pytest.param(
+      lambda: aggregators.gaussian_mean_factory(
+        plan_lib.PrivacyPlan(
+          population=10,
+          expected_clients_per_round=2,
+          rounds=3,
+          noise_multiplier=0.1,
+        ),
+        clip_norm=1.0,
+      ),
+      id="from a plan",
+    ),
+    pytest.param(
+      lambda: tff.learning.robust_aggregator(zeroing=True, clipping=True),
+      id="robust",
+    ),
+    pytest.param(
+      lambda: tff.learning.compression_aggregator(), id="compression"
+    ),
+  ],
+)
+def test_any_aggregation_factory_fits(factory):
+  process = _build(aggregator=factory())
+  data = [
+    linear_model.dataset(*linear_model.examples(n, seed=n)) for n in (5, 1)
+  ]
+  moved = _change(process, data, rounds=2)
+  assert np.all(np.isfinite(moved)) and np.all(moved != 0)
+
+
+def test_learns_under_noise():
+  plan = plan_lib.PrivacyPlan(
+    population=100,
+    expected_clients_per_round=4,
+    rounds=60,
+    noise_multiplier=0.1,
+  )
+  process = _build(
+    aggregator=aggregators.gaussian_mean_factory(plan, clip_norm=0.5),
+    batch_size=8,
+    client_steps=1,
+  )
+  truth = np.array([2.0, -1.0])
+  clients = []
+  for seed in range(4):
+    x, _ = linear_model.examples(8, seed)
+    clients.append(linear_model.dataset(x, x @ truth + 0.5))
+  learned = _change(process, clients, rounds=60) + np.append(
+    linear_model.WEIGHTS, linear_model.BIAS
+  )
+  np.testing.assert_allclose(learned, [2.0, -1.0, 0.5], atol=0.2)
+
+
+def test_has_the_documented_types(whole_batches):
+  assert isinstance(whole_batches, tff.learning.templates.LearningProcess)
+  state_type, data_type = whole_batches.next.type_signature.parameter
+  assert str(data_type) == "{<float32[2],float32>*}@CLIENTS"
+  assert state_type.placement is tff.SERVER
+  state_class = tff.learning.templates.LearningAlgorithmState
+  assert state_type.member.python_container is state_class
+  weights_type = whole_batches.get_model_weights.type_signature.result
+  assert weights_type.python_container is tff.learning.models.ModelWeights
+  assert str(weights_type) == (
+    "<trainable=<float32[2],float32>,non_trainable=<>>"
+  )
+  assert str(state_type.member.client_work) == "int32"
+
+
+def test_weights_can_be_set(whole_batches):
+  changed = tff.learning.models.ModelWeights(
+    (np.array([7.0, 8.0], np.float32), np.float32(9.0)), ()
+  )
+  state = whole_batches.set_model_weights(whole_batches.initialize(), changed)
+  np.testing.assert_array_equal(_weights(whole_batches, state), [7, 8, 9])
+
+
+def test_named_inputs_and_weights_that_are_not_trained():
+  @tf.function
+  def predict(model_weights, x, training):
+    del training
+    weights, (scale,) = model_weights
+    return scale * x["first"] * weights["slope"]
+
+  def loss(output, label, sample_weight=None):
+    del sample_weight
+    return tf.reduce_mean(output - label)
+
+  model = tff.learning.models.FunctionalModel(
+    initial_weights=(
+      collections.OrderedDict(slope=np.float32(1.0)),
+      (np.float32(3.0),),
+    ),
+    predict_on_batch_fn=predict,
+    loss_fn=loss,
+    input_spec=collections.OrderedDict(
+      x=collections.OrderedDict(first=tf.TensorSpec([None], tf.float32)),
+      y=tf.TensorSpec([None], tf.float32),
+    ),
+  )
+  process = _build(model, batch_size=4, client_steps=1)
+  data = tf.data.Dataset.from_tensor_slices(
+    collections.OrderedDict(
+      x=collections.OrderedDict(first=[1.0, 3.0]), y=[0.0, 0.0]
+    )
+  )
+  state = process.next(process.initialize(), [data]).state
+  weights = process.get_model_weights(state)
+  # The gradient is 3 * mean(1, 3) = 6; one client of two expected.
+  assert weights.trainable["slope"] == pytest.approx(1 - _RATE * 6 / 2)
+  assert weights.non_trainable[0] == 3.0
+
+
+@pytest.mark.parametrize(
+  ("overrides", "message"),
+  [
+    ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+    ({"client_steps": 0}, "client_steps must be at least 1, got 0"),
+    ({"client_epochs": 0}, "client_epochs must be at least 1"),
+    ({"max_client_examples": 0}, "max_client_examples must be at least 1"),
+    ({"client_metrics": ["accuracy"]}, "client_metrics must be .* accuracy"),
+  ],
+)
+def test_bad_arguments_are_named(overrides, message):
+  with pytest.raises(ValueError, match=message):
+    _build(**overrides)
+
+
+def test_wrong_types_are_refused():
+  with pytest.raises(TypeError, match="aggregator must be"):
+    _build(aggregator=tff.aggregators.SumFactory)
+  with pytest.raises(TypeError, match="model must be a tff.learning.models"):
+    _build(lambda: linear_model.model())
+
+
+def test_examples_of_unknown_shape_are_refused():
+  plain = linear_model.model()
+  model = tff.learning.models.FunctionalModel(
+    initial_weights=plain.initial_weights,
+    predict_on_batch_fn=plain.predict_on_batch,
+    loss_fn=plain.loss,
+    input_spec=(
+      tf.TensorSpec([None, None], tf.float32),
+      tf.TensorSpec([None], tf.float32),
+    ),
+  )
+  with pytest.raises(ValueError, match="model.input_spec must have known"):
+    _build(model)
