@@ -1,13 +1,12 @@
 """Tests of findings about generated words, on models made by hand."""
 
 import json
-import math
 
 import numpy as np
 import pytest
 
-from tff_gen_debug import token_ids
 from tff_gen_debug.debugging import findings as findings_lib
+from tff_gen_debug.debugging import generated_words
 from tff_gen_debug.debugging import text_findings
 
 _VOCABULARY = frozenset("i am have you can if this is here want a b".split())
@@ -31,7 +30,7 @@ def _generated(top_words, num_draws=2000, tail=0.6, seed=0, num_unfinished=0):
     else top_words[rng.choice(len(top_words), p=weights / weights.sum())]
     for _ in range(num_draws)
   ]
-  return text_findings.GeneratedWords(
+  return generated_words.GeneratedWords(
     draws, list(zip(top_words, probabilities)), num_unfinished
   )
 
@@ -129,7 +128,7 @@ def test_top_words_alone_are_not_enough():
   found = text_findings.find_joined_words(words, _VOCABULARY)
   assert found.verdict == "not found"
   # Nor are they in a handful of draws.
-  words = text_findings.GeneratedWords(
+  words = generated_words.GeneratedWords(
     ["i have", "regex", "xcode"], [("i have", 0.01), ("regex", 0.01)]
   )
   found = text_findings.find_joined_words(words, _VOCABULARY)
@@ -158,7 +157,7 @@ def _characterwise(characters, end, seed=0, num_draws=4000, length=12):
       draws.append("".join(rng.choice(list(characters), size)))
   words = sorted(set(draws), key=lambda w: (len(w), w))
   top_words = [(w, end * probability ** len(w)) for w in words[:10]]
-  return text_findings.GeneratedWords(draws, top_words, num_unfinished)
+  return generated_words.GeneratedWords(draws, top_words, num_unfinished)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +181,7 @@ def test_draws_that_do_not_end_decide_nothing():
   assert found.verdict == "undecided"
   assert found.claim.endswith("only 50 % of draws end")
   assert found.numbers["finished"]["total"] == 801
-  none = text_findings.GeneratedWords([], [], num_unfinished=5)
+  none = generated_words.GeneratedWords([], [], num_unfinished=5)
   assert none.gain_over_characters() == 0.0
   assert (
     text_findings.find_joined_words(none, _VOCABULARY).verdict == "undecided"
@@ -197,21 +196,6 @@ def test_a_control_that_has_not_learned_is_mentioned():
   assert "control's model has not learned" in found.evidence
 
 
-def test_gain_over_characters_by_hand():
-  # 8 draws "ab" and 2 "c": 18 characters of 3 kinds and 10 ends. With the half
-  # counts for the kinds, the end and an unseen character: 28 + 2.5 in total.
-  words = text_findings.GeneratedWords(
-    ["ab"] * 8 + ["c"] * 2, [("ab", 0.8), ("c", 0.2)]
-  )
-  total = 28 + 2.5
-  end = 10.5 / total
-  gain_ab = 0.8 / ((8.5 / total) ** 2 * end)
-  gain_c = 0.2 / ((2.5 / total) * end)
-  assert words.gain_over_characters(1) == pytest.approx(gain_ab)
-  median = math.exp((math.log(gain_ab) + math.log(gain_c)) / 2)
-  assert words.gain_over_characters() == pytest.approx(median)
-
-
 def test_parts_of_joined_words():
   def parts(word):
     return text_findings.joined_parts(word, _VOCABULARY | {""})
@@ -220,52 +204,6 @@ def test_parts_of_joined_words():
   assert parts("if you can") == ("if", "you", "can")
   for word in ("", "i", "regex", "i regex", " i", "i ", "i  am", " ", "i\tam"):
     assert parts(word) == ()
-
-
-def test_words_from_ids():
-  end, a, b = token_ids.END, token_ids.FIRST, token_ids.FIRST + 1
-
-  def decode(ids):
-    words = []
-    for row in ids.tolist():
-      row = row[: row.index(end)]
-      words.append("".join("ab"[i - a] for i in row if i >= a))
-    return words
-
-  draws = np.array([[a, b, end, 0], [a, a, a, a], [end, 0, 0, 0]])
-  # The third decodes as the first does, and the last does not end.
-  top = np.array(
-    [[a, end, 0, 0], [b, end, 0, 0], [a, token_ids.UNKNOWN, end, 0], [b] * 4]
-  )
-  words = text_findings.GeneratedWords.from_ids(
-    decode, draws, top, np.log([0.4, 0.25, 0.2, 0.1])
-  )
-  assert words.draws == ("ab", "")
-  assert words.num_unfinished == 1
-  assert [word for word, _ in words.top_words] == ["a", "b"]
-  assert [p for _, p in words.top_words] == pytest.approx([0.6, 0.25])
-  assert str(words.finished) == "67 %"
-  share = words.share_of_draws(lambda word: word == "ab")
-  assert (share.count, share.total) == (1, 3)
-
-
-@pytest.mark.parametrize(
-  "draws, top_words, num_unfinished, message",
-  [
-    ([], [], 0, "at least one draw"),
-    (["a"], [], -1, "num_unfinished"),
-    (["a"], [("a", 0.5), ("a", 0.5)], 0, "distinct"),
-    (["a"], [("a", 1.5)], 0, r"\[0, 1\]"),
-    (["a"], [("a", float("nan"))], 0, r"\[0, 1\]"),
-    (["a"], [("a", 0.7), ("b", 0.7)], 0, "at most 1"),
-    (["a"], [("a", 0.2), ("b", 0.3)], 0, "first"),
-  ],
-)
-def test_impossible_words_are_refused(
-  draws, top_words, num_unfinished, message
-):
-  with pytest.raises(ValueError, match=message):
-    text_findings.GeneratedWords(draws, top_words, num_unfinished)
 
 
 def test_no_top_words_asked_for_is_an_error():
