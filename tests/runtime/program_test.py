@@ -151,6 +151,37 @@ def test_stops_before_the_budget_is_exceeded(process, tmp_path):
   assert again.ledger.to_json() == result.ledger.to_json()
 
 
+def _event_of(round_num):
+  """Two rounds are paid for by the first of them."""
+  return _EVENT if round_num % 2 == 0 else dp_accounting.NoOpDpEvent()
+
+
+def test_charges_each_round_its_own_event(process, tmp_path):
+  budget = program.Budget(_event_of, ledger_lib.PrivacyLedger(delta=1e-5))
+  _train(process, tmp_path, 3, budget=budget)
+  resumed = _train(process, tmp_path, 5, budget=budget)
+  nothing = dp_accounting.NoOpDpEvent()
+  assert resumed.ledger.events == (
+    (_EVENT, 1),
+    (nothing, 1),
+    (_EVENT, 1),
+    (nothing, 1),
+    (_EVENT, 1),
+  )
+
+
+def test_stops_before_the_round_that_pays_for_too_many(process, tmp_path):
+  spent = ledger_lib.PrivacyLedger(delta=1e-5)
+  spent.record(_EVENT, 2)
+  budget = program.Budget(
+    _event_of, ledger_lib.PrivacyLedger(delta=1e-5), spent.epsilon()
+  )
+  result = _train(process, tmp_path, 9, budget=budget)
+  # Rounds 0 and 2 pay for four; round 4 would be the third to be paid for.
+  assert (result.rounds, result.stopped_by_budget) == (4, True)
+  assert result.ledger.epsilon() == spent.epsilon()
+
+
 def test_a_budget_that_allows_no_round_runs_none(process, tmp_path):
   result = _train(process, tmp_path, 3, budget=_budget(1e-6))
   assert (result.rounds, result.stopped_by_budget) == (0, True)

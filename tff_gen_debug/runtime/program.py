@@ -16,7 +16,7 @@ import copy
 import dataclasses
 import logging
 import os
-from typing import Any, Optional, TypeVar
+from typing import Any, Optional, TypeVar, Union
 
 import dp_accounting
 import tensorflow as tf
@@ -35,16 +35,27 @@ class Budget:
   """What each round costs, and how much may be spent.
 
   Attributes:
-    round_event: The event of one round, usually `PrivacyPlan.round_event`.
+    round_event: The event of each round, usually `PrivacyPlan.round_event`; or
+      a function from a round's number, counted from 0, to the event of that
+      round, such as `TreePlan.round_event`. It has to be a function of the
+      number alone, for runs that resume.
     ledger: What has been spent before the first round; the rounds are recorded
       in a copy.
     stop_at_epsilon: The run stops before the round that would take the ledger
       over it; no limit by default.
   """
 
-  round_event: dp_accounting.DpEvent
+  round_event: Union[
+    dp_accounting.DpEvent, Callable[[int], dp_accounting.DpEvent]
+  ]
   ledger: ledger_lib.PrivacyLedger
   stop_at_epsilon: Optional[float] = None
+
+  def event(self, round_num: int) -> dp_accounting.DpEvent:
+    """The event of one round, counted from 0."""
+    if callable(self.round_event):
+      return self.round_event(round_num)
+    return self.round_event
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,11 +146,12 @@ def train(
   ) as progress:
     progress.set_postfix_str(f"epsilon={ledger.epsilon():.4g}")
     while done < rounds and not stopped:
-      stopped = _exceeds(budget, ledger)
+      event = budget.event(done)
+      stopped = _exceeds(budget, ledger, event)
       if not stopped:
         cohort = [client_datasets[key] for key in sample_clients(done)]
         state, metrics = process.next(state, cohort)
-        ledger.record(budget.round_event)
+        ledger.record(event)
         done += 1
         unreleased[done] = metrics
         progress.update()
@@ -161,10 +173,12 @@ def train(
   return TrainingResult(state, done, ledger, stopped)
 
 
-def _exceeds(budget: Budget, ledger: ledger_lib.PrivacyLedger) -> bool:
+def _exceeds(
+  budget: Budget, ledger: ledger_lib.PrivacyLedger, event: dp_accounting.DpEvent
+) -> bool:
   if budget.stop_at_epsilon is None:
     return False
-  return ledger.epsilon_with(budget.round_event) > budget.stop_at_epsilon
+  return ledger.epsilon_with(event) > budget.stop_at_epsilon
 
 
 def _release(managers, metrics_by_round: Mapping[int, Any]) -> None:
