@@ -6,6 +6,7 @@ import os
 import time
 
 from tasks import configuration
+from tasks import deployment
 from tasks.preprocessing_bug import config as config_lib
 from tasks.preprocessing_bug import population
 from tasks.preprocessing_bug import presentation
@@ -75,7 +76,7 @@ def _investigate(
   results = {}
   process = None
   for name, chosen in slices.items():
-    plan = training.make_plan(config, len(chosen.images))
+    plan = deployment.make_plan(config, len(chosen.images), config.rounds)
     # Noise and denominator are the same for all slices of a run.
     process = process or training.build_process(config, model, plan)
     trained = training.train_gan(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks import deployment
 from tasks.preprocessing_bug import config as config_lib
 from tasks.preprocessing_bug import population
 from tasks.preprocessing_bug import training
@@ -244,11 +245,7 @@ def _releases(
     for result in slices.values()
     for release in result.releases
   }
-  for name in training.client_metrics(config):
-    releases[name] = privacy.Release(
-      name=name, what="the exact sum over the users of each round, to watch it"
-    )
-  return list(releases.values())
+  return [*releases.values(), *deployment.client_metric_releases(config)]
 
 
 def _rounds_of_a_user(

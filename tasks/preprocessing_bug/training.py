@@ -1,6 +1,5 @@
 """One federated GAN of the task: its plan, its process, its samples."""
 
-from collections.abc import Sequence
 import dataclasses
 import os
 from typing import Optional
@@ -9,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tasks import deployment
 from tasks.preprocessing_bug import config as config_lib
 from tasks.preprocessing_bug import population
 from tff_gen_debug import aggregators
@@ -41,33 +41,6 @@ class TrainedGan:
   plan: privacy.PrivacyPlan
   ledger: privacy.PrivacyLedger
   rounds: int
-
-
-def make_plan(config: config_lib.Config, num_users: int) -> privacy.PrivacyPlan:
-  """The plan for a slice of `num_users` users.
-
-  With `config.population` it is the plan of a deployment that a run on
-  `num_users` users simulates: as much noise on the mean of a round, from a
-  smaller cohort.
-  """
-  simulates = config.population > 0
-  plan = privacy.PrivacyPlan(
-    population=config.population if simulates else num_users,
-    expected_clients_per_round=(
-      config.population_clients_per_round
-      if simulates
-      else config.clients_per_round
-    ),
-    rounds=config.rounds,
-    noise_multiplier=config.noise_multiplier,
-    delta=config.delta or None,
-    accountant=config.accountant,
-  )
-  if simulates:
-    plan = plan.simulated_by(
-      population=num_users, clients_per_round=config.clients_per_round
-    )
-  return plan
 
 
 def make_model(config: config_lib.Config) -> gan.GanModel:
@@ -109,14 +82,9 @@ def build_process(
     generator_steps=config.generator_steps,
     generator_batch_size=config.generator_batch_size,
     averaging_decay=config.averaging_decay or None,
-    client_metrics=client_metrics(config),
+    client_metrics=deployment.client_metrics(config),
     seed=config.seed,
   )
-
-
-def client_metrics(config: config_lib.Config) -> list[str]:
-  """The numbers that the config asks clients for, by name."""
-  return [name for name in config.client_metrics.split(",") if name]
 
 
 def train_gan(
@@ -146,7 +114,7 @@ def train_gan(
     ),
     directory=os.path.join(folder, "checkpoints"),
     checkpoint_every=config.checkpoint_every,
-    release_managers=_release_managers(folder),
+    release_managers=deployment.release_managers(folder),
     on_checkpoint=lambda state, done: samples.write(
       process.get_model_weights(state), done
     ),
@@ -161,15 +129,6 @@ def train_gan(
     plan=plan,
     ledger=result.ledger,
     rounds=result.rounds,
-  )
-
-
-def _release_managers(folder: str) -> Sequence[tff.program.ReleaseManager]:
-  return (
-    tff.program.CSVFileReleaseManager(
-      os.path.join(folder, "metrics.csv"), key_fieldname="round"
-    ),
-    tff.program.TensorBoardReleaseManager(os.path.join(folder, "tensorboard")),
   )
 
 

@@ -8,9 +8,9 @@ import os
 import pytest
 
 from tasks import configuration
+from tasks import deployment
 from tasks.preprocessing_bug import config as config_lib
 from tasks.preprocessing_bug import investigation
-from tasks.preprocessing_bug import training
 
 # Each runs all of the task, the classifier and several GANs.
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tff_runtime")]
@@ -41,7 +41,7 @@ def test_a_run_leaves_all_that_it_promises_and_goes_on_where_it_was(tmp_path):
   )
   privacy = report["privacy"]
   assert privacy["simulated"] and privacy["delta"] == 1e-6
-  plan = training.make_plan(_TINY, 8)
+  plan = deployment.make_plan(_TINY, 8, _TINY.rounds)
   assert privacy["epsilon"] == pytest.approx(plan.epsilon())
   # Three users a round with noise of 0.003 have no privacy to speak of.
   assert privacy["simulation"]["epsilon"] > 1e4
@@ -86,7 +86,7 @@ def test_private_thresholds_and_named_metrics_are_in_the_statement(tmp_path):
   released = {r["name"]: r["private"] for r in privacy["releases"]}
   assert released == {"accuracy histogram": True, "num_clients": False}
   # The histogram is paid for beside the training.
-  plan = training.make_plan(config, privacy["population"])
+  plan = deployment.make_plan(config, privacy["population"], config.rounds)
   assert privacy["epsilon"] > 1.1 * plan.epsilon()
   assert "num_clients" in privacy["statement"]
 
@@ -107,7 +107,7 @@ def test_slices_of_examples_cost_a_user_both_gans(tmp_path):
 
 
 def test_a_budget_ends_the_gans_early(tmp_path):
-  plan = training.make_plan(_TINY, 8)
+  plan = deployment.make_plan(_TINY, 8, _TINY.rounds)
   limit = (plan.epsilon_after(1) + plan.epsilon_after(2)) / 2
   config = dataclasses.replace(_TINY, stop_at_epsilon=limit)
   investigation.run(config, str(tmp_path))
