@@ -12,6 +12,7 @@ from tasks.preprocessing_bug import population
 from tasks.preprocessing_bug import training
 from tff_gen_debug import privacy
 from tff_gen_debug.debugging import findings as findings_lib
+from tff_gen_debug.debugging import pictures
 from tff_gen_debug.debugging import report as report_lib
 
 _SCENARIOS = {"bug": "with the bug", "control": "control, no bug"}
@@ -134,7 +135,7 @@ def _samples(
     figures=[
       report_lib.Figure(
         label=f"{name} slice, {_SCENARIOS[scenario]}",
-        png=report_lib.sample_grid(result.trained.samples),
+        png=pictures.sample_grid(result.trained.samples),
         caption=f"{result.num_users} users: {result.criterion}",
       )
       for name, result in scenarios[scenario].items()
@@ -227,7 +228,7 @@ def _real(slices: Mapping[str, SliceResult]) -> report_lib.ImageGrid:
     figures=[
       report_lib.Figure(
         label=f"{name} slice, real images",
-        png=report_lib.sample_grid(result.real_images),
+        png=pictures.sample_grid(result.real_images),
         simulation_only=True,
       )
       for name, result in slices.items()

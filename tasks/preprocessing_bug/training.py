@@ -15,7 +15,7 @@ from tff_gen_debug import aggregators
 from tff_gen_debug import files
 from tff_gen_debug import learning
 from tff_gen_debug import privacy
-from tff_gen_debug.debugging import report as report_lib
+from tff_gen_debug.debugging import pictures
 from tff_gen_debug.models import gan
 from tff_gen_debug.runtime import program
 
@@ -148,7 +148,7 @@ class _SampleFolder:
     images = learning.generate_images(
       self._model, weights, _GRID_SIDE**2, self._seed + 1
     )
-    png = report_lib.sample_grid(images, _GRID_SIDE, _GRID_SIDE)
+    png = pictures.sample_grid(images, _GRID_SIDE, _GRID_SIDE)
     files.write_atomically(self._path(round_num), png)
     with self._writer.as_default():
       tf.summary.image(

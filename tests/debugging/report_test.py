@@ -1,17 +1,17 @@
 """Tests of the report: complete, self-contained, escaped and atomic."""
 
 import dataclasses
-import io
 import json
 import os
 import pathlib
 import re
 
-import matplotlib.image
 import numpy as np
 import pytest
 
 from tff_gen_debug.debugging import findings
+from tff_gen_debug.debugging import pictures
+from tff_gen_debug.debugging import readable_words
 from tff_gen_debug.debugging import report as report_lib
 from tff_gen_debug.privacy import releases as release_lib
 
@@ -21,7 +21,7 @@ def _finding(holds, claim="the low slice is inverted", name="inversion"):
 
 
 def _png():
-  return report_lib.sample_grid(np.zeros((1, 2, 2, 1)), 1, 1, scale=1)
+  return pictures.sample_grid(np.zeros((1, 2, 2, 1)), 1, 1, scale=1)
 
 
 def _report(**changes):
@@ -225,6 +225,35 @@ def test_real_data_is_marked_and_only_real_data():
   assert mark in figure.group() and "examples" in figure.group()
 
 
+def test_a_table_of_real_data_is_marked():
+  mark = "simulation only: real data"
+  generated = report_lib.Table("Generated", ["Word"], [["regex"]])
+  real = report_lib.Table("True", ["Word"], [["xcode"]], simulation_only=True)
+
+  def page(*tables):
+    return report_lib.render_html(_report(sections=tables))
+
+  assert mark not in page(generated)
+  assert page(generated, real).count(mark) == 1
+  section = re.search(r"<h2>True</h2>.*?</section>", page(real), re.S).group()
+  assert mark in section and '<div class="scroll real">' in section
+
+
+def test_spaces_within_words_can_be_seen():
+  word = readable_words.Word("i <have>\u202e")
+  rows = [[word, "i am", word]]
+  table = report_lib.Table("Words", ["Word", "Text", "Again"], rows)
+  page = report_lib.render_html(_report(sections=[table]))
+  cell = (
+    '<code class="word">i<span class="space"> </span>&lt;have&gt;\\u202e</code>'
+  )
+  # The first column names the row, others don't.
+  assert f'<th scope="row">{cell}</th>' in page
+  assert f"<td>{cell}</td>" in page
+  assert "<td>i am</td>" in page
+  assert ".word .space {" in page
+
+
 def test_nothing_is_loaded_from_elsewhere():
   section = report_lib.ImageGrid("Pictures", [report_lib.Figure("a", _png())])
   page = report_lib.render_html(_report(sections=[section]))
@@ -271,37 +300,6 @@ def test_a_failed_write_leaves_the_old_report(tmp_path, monkeypatch):
   with pytest.raises(OSError, match="disk full"):
     report_lib.write_report(tmp_path, _report(title="new"))
   assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
-
-
-def test_sample_grid_places_and_shades_its_images():
-  images = np.stack(
-    [np.full((2, 3, 1), v) for v in (-1.0, 1.0, 0.0, np.nan, 9.0)]
-  )
-  png = report_lib.sample_grid(images, rows=2, columns=3, scale=2)
-  picture = matplotlib.image.imread(io.BytesIO(png))
-  # 2 rows of 2 pixels and 3 gaps of 2, 3 columns of 3 and 4 gaps, twice as big.
-  assert picture.shape[:2] == (2 * 10, 2 * 17)
-  shades = np.rint(255 * picture[::2, ::2, 0]).astype(int)
-  assert (shades[2:4, 2:5] == 0).all()
-  assert (shades[2:4, 7:10] == 255).all()
-  assert np.isin(shades[2:4, 12:15], (127, 128)).all()
-  assert (shades[6:8, 7:10] == 255).all()  # Clipped.
-  assert (shades[6:8, 12:15] == 128).all()  # No sixth image.
-  assert (shades[:2] == 128).all()
-  assert (shades[:, 5:7] == 128).all()
-
-
-@pytest.mark.parametrize(
-  "images, kwargs, message",
-  [
-    (np.zeros((1, 2, 2)), {}, "shape"),
-    (np.zeros((1, 2, 2, 1)), dict(rows=0), "rows"),
-    (np.zeros((1, 2, 2, 1)), dict(scale=0), "scale"),
-  ],
-)
-def test_bad_grids_are_named(images, kwargs, message):
-  with pytest.raises(ValueError, match=message):
-    report_lib.sample_grid(images, **kwargs)
 
 
 def test_bad_sections_are_named():

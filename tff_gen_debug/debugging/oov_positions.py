@@ -19,6 +19,7 @@ import tensorflow_federated as tff
 import tensorflow_privacy as tfp
 
 from tff_gen_debug.datasets import vocabulary as vocabulary_lib
+from tff_gen_debug.debugging import asked_clients
 from tff_gen_debug.privacy import releases as release_lib
 from tff_gen_debug.privacy import validation
 
@@ -235,7 +236,7 @@ def measure_oov_positions(
   length = validation.integer("length", length, 1)
   max_sentences = validation.integer("max_sentences", max_sentences, 1)
   _check_elements(client_data)
-  client_ids = _check_client_ids(client_data, client_ids)
+  client_ids = asked_clients.resolve(client_data, client_ids)
 
   @tff.tensorflow.computation(np.str_)
   def client_shares(client_id):
@@ -275,23 +276,3 @@ def _check_elements(client_data: tff.simulation.datasets.ClientData) -> None:
       "client_data must have elements OrderedDict(words=string [n]), got "
       f"{spec}"
     )
-
-
-def _check_client_ids(
-  client_data: tff.simulation.datasets.ClientData,
-  client_ids: Optional[Sequence[str]],
-) -> list[str]:
-  known = client_data.client_ids
-  if client_ids is None:
-    return list(known)
-  if not client_ids:
-    raise ValueError("client_ids must name at least one client, got none")
-  unknown = set(client_ids) - set(known)
-  if unknown:
-    raise ValueError(
-      f"client_ids must be clients of client_data, got {sorted(unknown)[:3]}"
-    )
-  if len(set(client_ids)) != len(client_ids):
-    # A client asked twice would move the sums by twice the sensitivity.
-    raise ValueError("client_ids must be distinct, but an id occurs twice")
-  return list(client_ids)

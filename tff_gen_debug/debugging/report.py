@@ -14,7 +14,6 @@ import dataclasses
 import decimal
 from importlib import metadata
 from importlib import resources
-import io
 import json
 import math
 import os
@@ -22,12 +21,13 @@ import platform
 from typing import Any, ClassVar, Union
 
 import jinja2
-import matplotlib.image
 import numpy as np
 
 import tff_gen_debug
 from tff_gen_debug import files
 from tff_gen_debug.debugging import findings as findings_lib
+from tff_gen_debug.debugging import pictures
+from tff_gen_debug.debugging import readable_words
 from tff_gen_debug.privacy import releases as release_lib
 
 _PRIVACY_KEYS = (
@@ -54,7 +54,8 @@ class Figure:
 
   Attributes:
     label: What it shows, in a few words; also its text for screen readers.
-    png: The bytes of a PNG file, e.g. from `sample_grid`.
+    png: The bytes of a PNG file, e.g. from `pictures.sample_grid` or
+      `charts.line_chart`.
     caption: A sentence below it.
     simulation_only: Whether it shows real data, which only a simulation may;
       the page says so on the picture.
@@ -99,14 +100,18 @@ class Table:
   Attributes:
     title: Heading.
     columns: Column headings.
-    rows: Cells: strings as they are, floats with four significant digits.
+    rows: Cells: strings as they are, floats with four significant digits, a
+      `readable_words.Word` with its spaces made visible.
     text: A paragraph before it.
+    simulation_only: Whether it shows real data, which only a simulation may;
+      the page says so on the table.
   """
 
   title: str
   columns: Sequence[str]
   rows: Sequence[Sequence[Any]]
   text: str = ""
+  simulation_only: bool = False
   kind: ClassVar[str] = "table"
 
   def __post_init__(self):
@@ -142,6 +147,9 @@ class Text:
   paragraphs: Sequence[str]
   kind: ClassVar[str] = "text"
 
+
+# Under the name that the package exports.
+sample_grid = pictures.sample_grid
 
 Section = Union[ImageGrid, Table, ShareBars, Text]
 
@@ -276,54 +284,6 @@ def render_html(report: Report) -> str:
   )
 
 
-def sample_grid(
-  images: np.ndarray, rows: int = 8, columns: int = 8, scale: int = 3
-) -> bytes:
-  """Draws the first `rows * columns` images as one greyscale PNG.
-
-  -1 is black and +1 white, as the paper shows its samples: ordinary ink is
-  light on dark. Cells without an image stay the grey of the gaps.
-
-  Args:
-    images: Floats `[n, height, width, 1]` in [-1, 1].
-    rows: Number of rows, >= 1.
-    columns: Number of columns, >= 1.
-    scale: Pixels of the picture a pixel of an image, >= 1.
-
-  Returns:
-    The bytes of a PNG file.
-
-  Raises:
-    ValueError: If `images` has another shape or a number is below 1.
-  """
-  images = np.asarray(images)
-  if images.ndim != 4 or images.shape[3] != 1:
-    raise ValueError(
-      f"images must have shape [n, height, width, 1], got {list(images.shape)}"
-    )
-  if min(rows, columns, scale) < 1:
-    raise ValueError(
-      "rows, columns and scale must be at least 1, got "
-      f"{rows}, {columns} and {scale}"
-    )
-  gap = 2
-  height, width = images.shape[1:3]
-  canvas = np.full(
-    (rows * (height + gap) + gap, columns * (width + gap) + gap), 128, np.uint8
-  )
-  levels = np.clip(np.nan_to_num(images[..., 0]) * 127.5 + 127.5, 0, 255)
-  for index, image in enumerate(levels[: rows * columns]):
-    top = gap + index // columns * (height + gap)
-    left = gap + index % columns * (width + gap)
-    canvas[top : top + height, left : left + width] = np.rint(image)
-  canvas = canvas.repeat(scale, axis=0).repeat(scale, axis=1)
-  buffer = io.BytesIO()
-  matplotlib.image.imsave(
-    buffer, canvas, cmap="gray", vmin=0, vmax=255, format="png"
-  )
-  return buffer.getvalue()
-
-
 def collect_versions() -> dict[str, str]:
   """Versions of Python and of the packages that results depend on."""
   versions = {
@@ -372,7 +332,7 @@ def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
   return flat
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any) -> Union[str, readable_words.Word]:
   if isinstance(value, (bool, np.bool_)):
     return "yes" if value else "no"
   if isinstance(value, (int, np.integer)):
@@ -381,6 +341,8 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}"
   if value is None:
     return "\N{EN DASH}"
+  if isinstance(value, readable_words.Word):
+    return value  # Brings its own markup.
   return str(value)
 
 

@@ -1,0 +1,54 @@
+"""Sampled images as one picture."""
+
+import io
+
+import matplotlib.image
+import numpy as np
+
+
+def sample_grid(
+  images: np.ndarray, rows: int = 8, columns: int = 8, scale: int = 3
+) -> bytes:
+  """Draws the first `rows * columns` images as one greyscale PNG.
+
+  -1 is black and +1 white, as the paper shows its samples: ordinary ink is
+  light on dark. Cells without an image stay the grey of the gaps.
+
+  Args:
+    images: Floats `[n, height, width, 1]` in [-1, 1].
+    rows: Number of rows, >= 1.
+    columns: Number of columns, >= 1.
+    scale: Pixels of the picture a pixel of an image, >= 1.
+
+  Returns:
+    The bytes of a PNG file.
+
+  Raises:
+    ValueError: If `images` has another shape or a number is below 1.
+  """
+  images = np.asarray(images)
+  if images.ndim != 4 or images.shape[3] != 1:
+    raise ValueError(
+      f"images must have shape [n, height, width, 1], got {list(images.shape)}"
+    )
+  if min(rows, columns, scale) < 1:
+    raise ValueError(
+      "rows, columns and scale must be at least 1, got "
+      f"{rows}, {columns} and {scale}"
+    )
+  gap = 2
+  height, width = images.shape[1:3]
+  canvas = np.full(
+    (rows * (height + gap) + gap, columns * (width + gap) + gap), 128, np.uint8
+  )
+  levels = np.clip(np.nan_to_num(images[..., 0]) * 127.5 + 127.5, 0, 255)
+  for index, image in enumerate(levels[: rows * columns]):
+    top = gap + index // columns * (height + gap)
+    left = gap + index % columns * (width + gap)
+    canvas[top : top + height, left : left + width] = np.rint(image)
+  canvas = canvas.repeat(scale, axis=0).repeat(scale, axis=1)
+  buffer = io.BytesIO()
+  matplotlib.image.imsave(
+    buffer, canvas, cmap="gray", vmin=0, vmax=255, format="png"
+  )
+  return buffer.getvalue()
