@@ -10,8 +10,11 @@ import tensorflow_federated as tff
 
 from tests.learning import linear_model
 from tff_gen_debug import aggregators
+from tff_gen_debug.aggregators import adaptive
+from tff_gen_debug.aggregators import tree
 from tff_gen_debug.learning import dp_fed_avg
 from tff_gen_debug.privacy import plan as plan_lib
+from tff_gen_debug.privacy import tree_plan
 
 pytestmark = pytest.mark.usefixtures("tff_runtime")
 
@@ -304,38 +307,36 @@ def test_a_resumed_run_equals_an_unbroken_one(process):
   assert copied.client_work == 3
 
 
+def _gaussian_plan():
+  return plan_lib.PrivacyPlan(
+    population=10,
+    expected_clients_per_round=2,
+    rounds=3,
+    noise_multiplier=0.1,
+  )
+
+
 @pytest.mark.parametrize(
   "factory",
   [
     pytest.param(
-      lambda: tff.aggregators.DifferentiallyPrivateFactory.gaussian_adaptive(
-        noise_multiplier=0.1, clients_per_round=2.0
+      lambda: aggregators.gaussian_mean_factory(_gaussian_plan(), 1.0),
+      id="Gaussian",
+    ),
+    pytest.param(
+      lambda: adaptive.adaptive_gaussian_mean_factory(
+        _gaussian_plan(), clipped_count_stddev=1.0
       ),
       id="adaptive clipping",
     ),
     pytest.param(
-      lambda: tff.aggregators.DifferentiallyPrivateFactory.tree_aggregation(
-        noise_multiplier=0.1,
-        clients_per_round=2.0,
-        l2_norm_clip=1.0,
-        record_specs=(
-          tf.TensorSpec([2], tf.float32),
-          tf.TensorSpec([], tf.float32),
-        ),
-      ),
-      id="DP-FTRL",
-    ),
-    pytest.param(
-      lambda: aggregators.gaussian_mean_factory(
-        plan_lib.PrivacyPlan(
-          population=10,
-          expected_clients_per_round=2,
-          rounds=3,
-          noise_multiplier=0.1,
+      lambda: tree.tree_mean_factory(
+        tree_plan.TreePlan(
+          population=2, clients_per_round=2, rounds=2, noise_multiplier=0.1
         ),
         clip_norm=1.0,
       ),
-      id="from a plan",
+      id="DP-FTRL",
     ),
     pytest.param(
       lambda: tff.learning.robust_aggregator(zeroing=True, clipping=True),

@@ -1,7 +1,7 @@
 """One frozen object from which sampler, noise, accounting and text all come."""
 
 import dataclasses
-from typing import Any, Dict, Iterable, Optional, Sequence
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import dp_accounting
 
@@ -175,11 +175,22 @@ class PrivacyPlan:
     if rounds == 0:
       return 0.0
     return accounting.epsilon(
-      [(self.round_event, rounds)],
+      self.events_after(rounds),
       delta=self._delta,
       accountant=self.accountant,
       neighboring_relation=self.neighboring_relation,
     )
+
+  @property
+  def epoch_rounds(self) -> None:
+    """Rounds of one noise tree: none, each round has noise of its own."""
+    return None
+
+  def events_after(
+    self, rounds: int
+  ) -> List[Tuple[dp_accounting.DpEvent, int]]:
+    """The events of some rounds of the deployment, each with its count."""
+    return [(self.round_event, rounds)] if rounds else []
 
   def calibrate(self, *, target_epsilon: float) -> "PrivacyPlan":
     """Returns this plan with the noise that spends a privacy budget.

@@ -1,10 +1,11 @@
 """What a statement needs to know of a plan.
 
-`PrivacyPlan` has methods that state and export it, and those live in modules
-of their own; this interface lets them do so without importing the plan.
+`PrivacyPlan` and `TreePlan` have methods that state and export them, and those
+live in modules of their own; this interface lets them do so without importing
+the plans.
 """
 
-from typing import Optional, Protocol
+from typing import List, Optional, Protocol, Tuple
 
 import dp_accounting
 
@@ -12,7 +13,7 @@ from tff_gen_debug.privacy import simulation as simulation_lib
 
 
 class Plan(Protocol):
-  """The read-only face of a `PrivacyPlan`; see its attributes."""
+  """The read-only face of a plan; see the attributes of `PrivacyPlan`."""
 
   @property
   def population(self) -> int: ...
@@ -48,10 +49,15 @@ class Plan(Protocol):
   def sensitivity_factor(self) -> float: ...
 
   @property
-  def round_event(self) -> dp_accounting.DpEvent: ...
+  def epoch_rounds(self) -> Optional[int]:
+    """Rounds of one noise tree; None if each round has noise of its own."""
 
   @property
   def run_noise_multiplier(self) -> float: ...
+
+  def events_after(
+    self, rounds: int
+  ) -> List[Tuple[dp_accounting.DpEvent, int]]: ...
 
   def epsilon_after(self, rounds: int) -> float: ...
 

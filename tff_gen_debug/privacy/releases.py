@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any, Dict, List, Optional, Sequence, Tuple, cast
+from typing import Any, Dict, Optional, Sequence, cast
 
 import dp_accounting
 
@@ -83,9 +83,7 @@ def total_epsilon(
       )
   rounds = plan.rounds if rounds is None else rounds
   rounds = validation.integer("rounds", rounds, 0)
-  events: List[Tuple[dp_accounting.DpEvent, int]] = []
-  if rounds:
-    events.append((plan.round_event, rounds))
+  events = list(plan.events_after(rounds))
   for release in releases:
     if release.event is not None and release.private:
       events.append((release.event, 1))
@@ -114,9 +112,9 @@ def as_dict(
     The plan's attributes, with the rounds that were run; further
     "sampling_probability" and "sensitivity_factor"; "epsilon", of the training
     and the private releases together, None if there is no guarantee;
-    "releases", each with "name", "what" and "private"; "simulated", and if so
-    under "simulation" the sizes, the noise multiplier, the sampling probability
-    and the epsilon of the run itself.
+    "releases", each with "name", "what" and "private"; "epoch_rounds" of a
+    `TreePlan`; "simulated", and if so under "simulation" the sizes, the noise
+    multiplier, the sampling probability and the epsilon of the run itself.
 
   Raises:
     TypeError: An argument has the wrong type.
@@ -143,6 +141,8 @@ def as_dict(
     "simulated": plan.simulation is not None,
     "simulation": None,
   }
+  if plan.epoch_rounds is not None:
+    result["epoch_rounds"] = plan.epoch_rounds
   if plan.simulation is not None:
     run = plan.as_run()
     result["simulation"] = {

@@ -62,29 +62,16 @@ class ClientSampler:
       ValueError: An id appears twice, there is none, or a value is out of
         range.
     """
-    if isinstance(client_ids, str):
-      raise TypeError("client_ids must be a sequence of strings, not a string")
-    ids = list(client_ids)
-    for client_id in ids:
-      if not isinstance(client_id, str):
-        raise TypeError(f"client_ids must be strings, got {client_id!r}")
-    if not ids:
-      raise ValueError("client_ids must not be empty")
-    if len(set(ids)) < len(ids):
-      twice = collections.Counter(ids).most_common(1)[0][0]
-      raise ValueError(f"client_ids must be distinct, got {twice!r} twice")
-    self._client_ids: Tuple[str, ...] = tuple(sorted(ids))
+    self._client_ids = check_client_ids(client_ids)
     self._sampling = validation.one_of("sampling", sampling, SAMPLING)
     self._expected = check_cohort(
       "expected_clients_per_round",
       expected_clients_per_round,
       sampling=sampling,
-      population=len(ids),
+      population=len(self._client_ids),
       population_name="the number of client_ids",
     )
-    self._seed = validation.integer("seed", seed, 0)
-    if self._seed > _MAX_SEED:
-      raise ValueError(f"seed must be below 2**128, got {seed!r}")
+    self._seed = check_seed(seed)
 
   @property
   def client_ids(self) -> Tuple[str, ...]:
@@ -104,15 +91,11 @@ class ClientSampler:
       TypeError: `round_num` is not an integer.
       ValueError: `round_num` is out of range.
     """
-    round_num = validation.integer("round_num", round_num, 0)
-    if round_num >= 2**32:
-      raise ValueError(f"round_num must be below 2**32, got {round_num}")
+    round_num = check_round_num(round_num)
     population = len(self._client_ids)
     if self._expected == population:
       return list(self._client_ids)
-    words = np.random.Philox(
-      np.random.SeedSequence(self._seed, spawn_key=(round_num,))
-    ).random_raw(population)
+    words = random_words(self._seed, round_num, population)
     if self._sampling == "poisson":
       # Rounded down: the probability is never above the one accounted for.
       threshold = int(self._expected / population * 2**64)
@@ -121,6 +104,59 @@ class ClientSampler:
       order = np.argsort(words, kind="stable")
       chosen = np.sort(order[: int(self._expected)])
     return [self._client_ids[index] for index in chosen]
+
+
+def random_words(seed: int, stream: int, count: int) -> np.ndarray:
+  """Returns `count` random uint64, a pure function of the seed and stream.
+
+  Args:
+    seed: As `check_seed` returns it.
+    stream: In [0, 2**32); each number has words of its own.
+    count: How many words.
+  """
+  return np.random.Philox(
+    np.random.SeedSequence(seed, spawn_key=(stream,))
+  ).random_raw(count)
+
+
+def check_client_ids(client_ids: Iterable[str]) -> Tuple[str, ...]:
+  """Returns the ids of a population, sorted.
+
+  Args:
+    client_ids: Distinct strings, at least one.
+
+  Raises:
+    TypeError: An id is not a string.
+    ValueError: An id appears twice, or there is none.
+  """
+  if isinstance(client_ids, str):
+    raise TypeError("client_ids must be a sequence of strings, not a string")
+  ids = list(client_ids)
+  for client_id in ids:
+    if not isinstance(client_id, str):
+      raise TypeError(f"client_ids must be strings, got {client_id!r}")
+  if not ids:
+    raise ValueError("client_ids must not be empty")
+  if len(set(ids)) < len(ids):
+    twice = collections.Counter(ids).most_common(1)[0][0]
+    raise ValueError(f"client_ids must be distinct, got {twice!r} twice")
+  return tuple(sorted(ids))
+
+
+def check_seed(seed: int) -> int:
+  """Returns a sampler's seed, which must be in [0, 2**128)."""
+  result = validation.integer("seed", seed, 0)
+  if result > _MAX_SEED:
+    raise ValueError(f"seed must be below 2**128, got {seed!r}")
+  return result
+
+
+def check_round_num(round_num: int) -> int:
+  """Returns a round's number, which must be in [0, 2**32)."""
+  result = validation.integer("round_num", round_num, 0)
+  if result >= 2**32:
+    raise ValueError(f"round_num must be below 2**32, got {round_num}")
+  return result
 
 
 def check_cohort(

@@ -21,7 +21,13 @@ _RELATIONS = {
     "replace one user: this user's whole data exchanged for any other; the"
     " number of users is public"
   ),
+  "replace_special": (
+    "zero out one user: this user's whole data replaced by nothing; the number"
+    " of users, and who takes part in which round, are public"
+  ),
 }
+# Of plans whose guarantee rests on amplification by sampling.
+_SAMPLING_SECRET = "an adversary who knows who was sampled, or the seed"
 _NOT_COVERED = (
   "the choice of hyper-parameters: trying several settings on these users and"
   " keeping the best one spends privacy that is not counted here",
@@ -30,7 +36,7 @@ _NOT_COVERED = (
   "users who appear under several ids: each id counts as one user",
   "an adversary who sees single updates or the sum before its noise: the"
   " server that adds the noise is trusted",
-  "an adversary who knows who was sampled, or the seed",
+  _SAMPLING_SECRET,
   "side channels: timing, drop-outs, which devices connect, logs",
   "floating-point arithmetic and pseudo-random noise: the proof is for real"
   " numbers and perfect noise (Mironov, 2012)",
@@ -79,7 +85,8 @@ def statement(
   lines += _section("Released WITHOUT differential privacy", releases, False)
   lines += ["", "Not covered:"]
   for item in _NOT_COVERED:
-    lines += _wrap(item, "  - ")
+    if item != _SAMPLING_SECRET or plan.epoch_rounds is None:
+      lines += _wrap(item, "  - ")
   return "\n".join(lines) + "\n"
 
 
@@ -164,9 +171,17 @@ def _count(plan: protocol.Plan, cohort: float) -> str:
 def _mechanism(plan: protocol.Plan, rounds: int) -> str:
   clips = "twice the clip norm" if plan.sensitivity_factor == 2 else "clip norm"
   planned = "" if rounds == plan.rounds else f" ({plan.rounds:,} planned)"
+  if plan.epoch_rounds is None:
+    noise = "Gaussian noise on the sum of clipped updates; standard deviation"
+  else:
+    noise = (
+      "tree aggregation (DP-FTRL): Gaussian noise on partial sums of clipped"
+      f" updates over rounds, a new tree every {plan.epoch_rounds:,} rounds;"
+      " standard deviation at a node"
+    )
   text = (
-    f"{rounds:,} rounds{planned} of Gaussian noise on the sum of clipped"
-    f" updates; standard deviation / sensitivity = {plan.noise_multiplier:.4g}"
+    f"{rounds:,} rounds{planned} of {noise} / sensitivity ="
+    f" {plan.noise_multiplier:.4g}"
   )
   if plan.simulation is not None:
     text += f" ({plan.run_noise_multiplier:.4g} in this run)"
@@ -177,6 +192,11 @@ def _sampling(plan: protocol.Plan) -> str:
   if plan.sampling_probability == 1:
     return f"none: all of {plan.population:,} users in every round"
   cohort = f"{plan.expected_clients_per_round:,}"
+  if plan.epoch_rounds is not None:
+    return (
+      f"shuffled: {cohort} of {plan.population:,} users a round, nobody twice"
+      f" in {plan.epoch_rounds:,} rounds; need not be secret"
+    )
   if plan.sampling == "poisson":
     return (
       f"Poisson: each of {plan.population:,} users independently with"
