@@ -85,6 +85,7 @@ class GeneratedWords:
     Returns:
       The words; those of `top_draws` that don't end are left out.
     """
+    draws, top_draws = np.asarray(draws), np.asarray(top_draws)
     finished = np.any(np.equal(draws, token_ids.END), axis=1)
     top_finished = np.any(np.equal(top_draws, token_ids.END), axis=1)
     # Distinct sequences are one word where decoding drops what it can't show.

@@ -76,8 +76,9 @@ def count_word_users(
 
   If the sum does not decode, because it holds more distinct words than the
   capacity, clients send sketches of twice the capacity: the result is that of
-  plain counting, whatever the words. 5,000 clients with 16,796 distinct words
-  took 17 s to add up and 34 s to decode, and 0.7 GB, on two cores.
+  plain counting, whatever the words. On two idle cores, 5,000 sketches of
+  16,796 distinct words took 17 s to make and add up and 34 s to decode, in
+  0.7 GB; reading the clients' data comes on top.
 
   Args:
     client_data: The users' words, elements `OrderedDict(word=string scalar)`.
