@@ -56,7 +56,8 @@ class Alphabet:
     """The number of ids, special ones included."""
     return token_ids.FIRST + len(self.characters)
 
-  def lengths(self, words: Any) -> tf.Tensor:
+  @staticmethod
+  def lengths(words: Any) -> tf.Tensor:
     """Counts the characters of words, whether in the alphabet or not.
 
     Args:

@@ -105,7 +105,7 @@ def affected_clients(
     TypeError: If `probability` is not a number or `seed` not an integer.
     ValueError: If `probability` or `seed` is out of range.
   """
-  probability = _check_probability(probability)
+  probability = check_probability(probability)
   seed = client_hash.check_seed(seed)
   ids = list(client_ids)
   if not ids:
@@ -142,10 +142,9 @@ def inject(
     ValueError: If `probability` or `seed` is out of range, examples have no
       `pixels`, or `bug` changes their shape or dtype.
   """
-  probability = _check_probability(probability)
+  probability = check_probability(probability)
   seed = client_hash.check_seed(seed)
-  if not callable(bug):
-    raise TypeError(f"bug must be callable, got {type(bug).__name__}")
+  check_callable(bug)
   element_spec = client_data.element_type_structure
   _check_keeps_type(bug, element_spec)
   base_fn = client_data.serializable_dataset_fn
@@ -164,15 +163,19 @@ def inject(
   return client_data_lib.TracedClientData(client_data.client_ids, dataset_fn)
 
 
-def _is_affected(
-  client_ids: tf.Tensor, probability: float, seed: int
-) -> tf.Tensor:
-  """Draws each client; bool tensor of the shape of `client_ids`."""
-  # Strictly below, for a number in [0, 1): nobody at 0 and everybody at 1.
-  return client_hash.uniform(client_ids, seed, _PURPOSE) < probability
+def check_probability(probability: float) -> float:
+  """Returns `probability` if it is one.
 
+  Args:
+    probability: A number in [0, 1].
 
-def _check_probability(probability: float) -> float:
+  Returns:
+    The probability as a float.
+
+  Raises:
+    TypeError: If it is not a number.
+    ValueError: If it is out of range.
+  """
   if isinstance(probability, bool) or not isinstance(
     probability, (int, float, np.integer, np.floating)
   ):
@@ -182,6 +185,37 @@ def _check_probability(probability: float) -> float:
   if not 0 <= probability <= 1:
     raise ValueError(f"probability must be in [0, 1], got {probability}")
   return float(probability)
+
+
+def check_callable(bug: Bug) -> None:
+  """Raises TypeError unless `bug` is callable."""
+  if not callable(bug):
+    raise TypeError(f"bug must be callable, got {type(bug).__name__}")
+
+
+def traced_spec(bug: Bug, spec: tf.TensorSpec) -> tf.TensorSpec:
+  """Traces a bug without running it.
+
+  Args:
+    bug: Traceable function from a tensor to a tensor.
+    spec: What the bug is given.
+
+  Returns:
+    The dtype and static shape of what it returns.
+  """
+  with tf.Graph().as_default():
+    result = tf.convert_to_tensor(
+      bug(tf.compat.v1.placeholder(spec.dtype, spec.shape))
+    )
+  return tf.TensorSpec(result.shape, result.dtype)
+
+
+def _is_affected(
+  client_ids: tf.Tensor, probability: float, seed: int
+) -> tf.Tensor:
+  """Draws each client; bool tensor of the shape of `client_ids`."""
+  # Strictly below, for a number in [0, 1): nobody at 0 and everybody at 1.
+  return client_hash.uniform(client_ids, seed, _PURPOSE) < probability
 
 
 def _check_keeps_type(bug: Bug, element_spec) -> None:
@@ -194,10 +228,7 @@ def _check_keeps_type(bug: Bug, element_spec) -> None:
       f"client_data must have examples with `pixels`, got {element_spec}"
     )
   spec = element_spec["pixels"]
-  with tf.Graph().as_default():
-    result = tf.convert_to_tensor(
-      bug(tf.compat.v1.placeholder(spec.dtype, spec.shape))
-    )
+  result = traced_spec(bug, spec)
   if result.shape != spec.shape or result.dtype != spec.dtype:
     raise ValueError(
       f"bug must keep pixels of {spec}, got {result.dtype.name} of shape"
