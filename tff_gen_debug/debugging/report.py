@@ -26,7 +26,6 @@ import numpy as np
 import tff_gen_debug
 from tff_gen_debug import files
 from tff_gen_debug.debugging import findings as findings_lib
-from tff_gen_debug.debugging import pictures
 from tff_gen_debug.debugging import readable_words
 from tff_gen_debug.privacy import releases as release_lib
 
@@ -147,9 +146,6 @@ class Text:
   paragraphs: Sequence[str]
   kind: ClassVar[str] = "text"
 
-
-# Under the name that the package exports.
-sample_grid = pictures.sample_grid
 
 Section = Union[ImageGrid, Table, ShareBars, Text]
 

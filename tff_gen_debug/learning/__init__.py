@@ -1,5 +1,7 @@
 """Training processes on TFF."""
 
+from tff_gen_debug.learning.dp_fed_avg import FED_AVG_CLIENT_METRICS
+from tff_gen_debug.learning.dp_fed_avg import build_dp_fed_avg
 from tff_gen_debug.learning.dp_fed_gan import CLIENT_METRICS
 from tff_gen_debug.learning.dp_fed_gan import DPFedGanState
 from tff_gen_debug.learning.dp_fed_gan import build_dp_fed_gan
@@ -9,7 +11,9 @@ from tff_gen_debug.learning.gan_weights import generate_images
 __all__ = [
   "CLIENT_METRICS",
   "DPFedGanState",
+  "FED_AVG_CLIENT_METRICS",
   "GanWeights",
+  "build_dp_fed_avg",
   "build_dp_fed_gan",
   "generate_images",
 ]

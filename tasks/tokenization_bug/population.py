@@ -1,0 +1,220 @@
+"""The users of the task, what the word model knows, and what goes wrong."""
+
+import collections
+from collections.abc import Iterator, Mapping
+import dataclasses
+import logging
+
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tasks.tokenization_bug import config as config_lib
+from tff_gen_debug import datasets
+from tff_gen_debug import privacy
+from tff_gen_debug.datasets import alphabet as alphabet_lib
+from tff_gen_debug.datasets import docstrings
+from tff_gen_debug.datasets import language_examples
+from tff_gen_debug.datasets import stackoverflow
+from tff_gen_debug.datasets import tokenization
+from tff_gen_debug.datasets import vocabulary as vocabulary_lib
+from tff_gen_debug.debugging import oov
+from tff_gen_debug.debugging import text_bugs
+
+_logger = logging.getLogger(__name__)
+
+ALPHABET = alphabet_lib.Alphabet()
+
+_MOST_COUNTED = 5000
+# tf.data needs some batch size; a user has at most max_words_per_user.
+_WHOLE_USER = 100_000
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Users:
+  """The users before anything goes wrong.
+
+  Attributes:
+    sentences: Their sentences, elements `OrderedDict(words=string [n])`.
+    held_out: The same of users whom nothing is trained on.
+    vocabulary: What the word model knows.
+    releases: What had to be released for the vocabulary.
+  """
+
+  sentences: tff.simulation.datasets.ClientData
+  held_out: tff.simulation.datasets.ClientData
+  vocabulary: vocabulary_lib.Vocabulary
+  releases: tuple[privacy.Release, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Scenario:
+  """The users as the tokenizer of one scenario shows them.
+
+  Attributes:
+    sentences: All that they wrote, elements `OrderedDict(words=string [n])`.
+    unknown_words: Their words outside the vocabulary that the character model
+      is trained on, elements `OrderedDict(word=string)`.
+    word_examples: By user, what the word model is trained on.
+    char_examples: By user, what the character model is trained on.
+  """
+
+  sentences: tff.simulation.datasets.ClientData
+  unknown_words: tff.simulation.datasets.ClientData
+  word_examples: Mapping[str, tf.data.Dataset]
+  char_examples: Mapping[str, tf.data.Dataset]
+
+
+def load_users(config: config_lib.Config) -> Users:
+  """Loads the users and makes the vocabulary."""
+  cache_dir = config.cache_dir or None
+  if config.dataset == "stackoverflow":
+    train, held_out, _ = stackoverflow.load_data(cache_dir=cache_dir)
+  else:
+    train, held_out = docstrings.load_data(cache_dir=cache_dir)
+  if config.num_clients:
+    train = datasets.TracedClientData(
+      sorted(train.client_ids)[: config.num_clients],
+      train.serializable_dataset_fn,
+    )
+  sentences = tokenization.split_words(train)
+  held_out = tokenization.split_words(held_out)
+  releases: tuple[privacy.Release, ...] = ()
+  if config.dataset == "stackoverflow":
+    # By TFF's published counts; counting 135 million sentences takes hours.
+    counts = stackoverflow.load_word_counts(
+      cache_dir=cache_dir, vocab_size=config.vocabulary_size
+    )
+  elif config.vocabulary_users == "held_out":
+    counts = vocabulary_lib.count_users(held_out)
+  else:
+    counts = vocabulary_lib.count_users(sentences)
+  if config.dataset == "stackoverflow" or config.vocabulary_users == "train":
+    releases = (
+      privacy.Release(
+        name="vocabulary",
+        what=(
+          f"the {config.vocabulary_size} most used words before the bug, by "
+          "exact counts over users"
+        ),
+      ),
+    )
+  vocabulary = vocabulary_lib.Vocabulary.from_counts(
+    counts, config.vocabulary_size
+  )
+  _logger.info(
+    "%d users, a vocabulary of %d words",
+    len(sentences.client_ids),
+    vocabulary.size,
+  )
+  return Users(sentences, held_out, vocabulary, releases)
+
+
+def make_scenario(
+  config: config_lib.Config, users: Users, bug_probability: float
+) -> Scenario:
+  """What the users' devices hold when sentences have the bug so often."""
+  sentences = text_bugs.inject(
+    users.sentences,
+    getattr(text_bugs, config.bug),
+    probability=bug_probability,
+    seed=config.seed,
+  )
+  unknown_words = oov.select(
+    sentences,
+    users.vocabulary,
+    max_words_per_user=config.max_words_per_user,
+    max_characters=config.max_characters,
+  )
+  return Scenario(
+    sentences=sentences,
+    unknown_words=unknown_words,
+    word_examples=_InMemory(
+      language_examples.word_lm_examples(
+        sentences, users.vocabulary, config.sentence_length
+      ),
+      config.max_sentences,
+    ),
+    char_examples=_InMemory(
+      language_examples.char_lm_examples(
+        unknown_words, ALPHABET, config.max_characters
+      ),
+      config.max_words_per_user,
+    ),
+  )
+
+
+def count_unknown_words(scenario: Scenario) -> dict[str, int]:
+  """By word outside the vocabulary, how many users really have it.
+
+  Only a simulation may look: of at most `_MOST_COUNTED` users, which is all of
+  the docstrings'.
+  """
+  return _count_users(
+    scenario.unknown_words,
+    lambda dataset: dataset.batch(_WHOLE_USER).map(
+      lambda batch: collections.OrderedDict(words=batch["word"])
+    ),
+  )
+
+
+def count_first_pairs(users: Users) -> dict[str, int]:
+  """By the first two words of sentences, how many users really write them.
+
+  Only a simulation may look; see `count_unknown_words`.
+  """
+  return _count_users(
+    users.sentences,
+    lambda dataset: dataset.map(
+      lambda sentence: collections.OrderedDict(
+        words=text_bugs.join_first_words(sentence["words"])[:1]
+      )
+    ),
+  )
+
+
+def _count_users(
+  client_data: tff.simulation.datasets.ClientData, to_words
+) -> dict[str, int]:
+  base_fn = client_data.serializable_dataset_fn
+  return vocabulary_lib.count_users(
+    datasets.TracedClientData(
+      client_data.client_ids[:_MOST_COUNTED],
+      lambda client_id: to_words(base_fn(client_id)),
+    )
+  )
+
+
+class _InMemory(Mapping[str, tf.data.Dataset]):
+  """Client data sets by id, each read when it is first used and then kept.
+
+  A client takes part in many rounds; splitting and encoding its text again in
+  each would cost more than training on it.
+  """
+
+  def __init__(
+    self, client_data: tff.simulation.datasets.ClientData, max_examples: int
+  ):
+    self._client_data = client_data
+    self._max_examples = max_examples
+    self._ids = frozenset(client_data.client_ids)
+    self._kept: dict[str, tf.data.Dataset] = {}
+
+  def __getitem__(self, client_id: str) -> tf.data.Dataset:
+    if client_id not in self._ids:
+      raise KeyError(client_id)
+    if client_id not in self._kept:
+      dataset = self._client_data.create_tf_dataset_for_client(client_id)
+      spec = dataset.element_spec
+      examples = tf.nest.map_structure(
+        lambda leaf: tf.zeros([0, *leaf.shape], leaf.dtype), spec
+      )
+      for batch in dataset.batch(self._max_examples).take(1):
+        examples = batch
+      self._kept[client_id] = tf.data.Dataset.from_tensor_slices(examples)
+    return self._kept[client_id]
+
+  def __iter__(self) -> Iterator[str]:
+    return iter(self._client_data.client_ids)
+
+  def __len__(self) -> int:
+    return len(self._ids)
