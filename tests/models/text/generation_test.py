@@ -173,7 +173,7 @@ def test_most_probable_has_no_more_than_there_are():
 
 
 def _certain_weights(model, biases):
-  """Zero weights but for the last biases, so that no token counts on another."""
+  """Zeros but for the last biases: each token is drawn on its own."""
   weights = [np.zeros(shape, np.float32) for shape in model.weight_shapes]
   for token, bias in biases.items():
     weights[-1][token] = bias

@@ -164,7 +164,7 @@ def most_probable(
   return distinct[best], log_probabilities[best]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _build_draw(model: language_model.LanguageModel, length: int) -> Any:
   """The graph of `sample` for one chunk."""
   num_choices = model.num_tokens - token_ids.END
@@ -219,7 +219,7 @@ def _build_draw(model: language_model.LanguageModel, length: int) -> Any:
   return draw
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _build_score(model: language_model.LanguageModel) -> Any:
   """The graph of `log_probability` for one chunk."""
 
