@@ -1,6 +1,5 @@
 """Tests of DP-FedAvg, on a linear model that can be trained by hand."""
 
-import collections
 import itertools
 
 import numpy as np
@@ -168,17 +167,6 @@ def test_momentum_of_the_server():
   actual = _change(process, [linear_model.dataset(x, y)], rounds=3)
   expected = np.append(weights - linear_model.WEIGHTS, bias - linear_model.BIAS)
   np.testing.assert_allclose(actual, expected, rtol=1e-4)
-
-
-def test_momentum_of_the_client_ends_with_its_examples():
-  x, y = linear_model.examples(2, seed=5)
-  data = [linear_model.dataset(x, y)]
-  # With momentum a second, empty step of gradient zero would still move.
-  one, three = (
-    _change(_build(client_optimizer=_sgd(_RATE, 0.9), client_steps=n), data)
-    for n in (1, 3)
-  )
-  np.testing.assert_array_equal(one, three)
 
 
 def test_equals_tff_on_the_same_batches(whole_batches):
@@ -400,42 +388,6 @@ def test_weights_can_be_set(whole_batches):
   )
   state = whole_batches.set_model_weights(whole_batches.initialize(), changed)
   np.testing.assert_array_equal(_weights(whole_batches, state), [7, 8, 9])
-
-
-def test_named_inputs_and_weights_that_are_not_trained():
-  @tf.function
-  def predict(model_weights, x, training):
-    del training
-    weights, (scale,) = model_weights
-    return scale * x["first"] * weights["slope"]
-
-  def loss(output, label, sample_weight=None):
-    del sample_weight
-    return tf.reduce_mean(output - label)
-
-  model = tff.learning.models.FunctionalModel(
-    initial_weights=(
-      collections.OrderedDict(slope=np.float32(1.0)),
-      (np.float32(3.0),),
-    ),
-    predict_on_batch_fn=predict,
-    loss_fn=loss,
-    input_spec=collections.OrderedDict(
-      x=collections.OrderedDict(first=tf.TensorSpec([None], tf.float32)),
-      y=tf.TensorSpec([None], tf.float32),
-    ),
-  )
-  process = _build(model, batch_size=4, client_steps=1)
-  data = tf.data.Dataset.from_tensor_slices(
-    collections.OrderedDict(
-      x=collections.OrderedDict(first=[1.0, 3.0]), y=[0.0, 0.0]
-    )
-  )
-  state = process.next(process.initialize(), [data]).state
-  weights = process.get_model_weights(state)
-  # The gradient is 3 * mean(1, 3) = 6; one client of two expected.
-  assert weights.trainable["slope"] == pytest.approx(1 - _RATE * 6 / 2)
-  assert weights.non_trainable[0] == 3.0
 
 
 @pytest.mark.parametrize(
