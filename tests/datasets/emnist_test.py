@@ -167,18 +167,6 @@ def test_no_network(cache):
   assert list(cache.iterdir()) == []
 
 
-@pytest.mark.parametrize("kept", [0.0, 0.5])
-def test_broken_download_leaves_nothing_behind(
-  cache, database, monkeypatch, kept
-):
-  compressed = lzma.compress(database)
-  _serve(monkeypatch, compressed[: int(kept * len(compressed))])
-
-  with pytest.raises(emnist.EmnistDownloadError):
-    emnist.load_data(cache_dir=str(cache))
-  assert list(cache.iterdir()) == []
-
-
 def test_download_of_something_else(cache, monkeypatch):
   _serve(monkeypatch, b"<html>log in to the network</html>")
 
@@ -187,28 +175,8 @@ def test_download_of_something_else(cache, monkeypatch):
   assert list(cache.iterdir()) == []
 
 
-def _not_a_database(database):
-  return b"<html>not found</html>" * 1000
-
-
-def _empty(database):
-  return b""
-
-
-def _first_half(database):
-  return database[: len(database) // 2]
-
-
-def _without_middle(database):
-  third = len(database) // 3
-  return database[:third] + b"\0" * third + database[2 * third :]
-
-
-@pytest.mark.parametrize(
-  "damage", [_not_a_database, _empty, _first_half, _without_middle]
-)
-def test_damaged_file(cache, database, damage):
-  _put(cache, damage(database))
+def test_damaged_file(cache, database):
+  _put(cache, database[: len(database) // 2])
 
   with pytest.raises(
     emnist.EmnistFileError,

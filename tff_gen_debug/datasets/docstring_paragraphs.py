@@ -111,7 +111,7 @@ class _Reader:
     return self._skips_to_blank
 
   def _add_text(self, text: str, indent: int) -> None:
-    opens_literal = text.endswith("::")
+    opens_literal = text.endswith("::") and not text.startswith("..")
     if text[0].isalpha():
       item = self._named_item(text, indent)
     else:

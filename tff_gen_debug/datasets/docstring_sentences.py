@@ -40,7 +40,7 @@ _CITATION = re.compile(r"\s*\[[\w#*-]+\]_")
 _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,2})(?=[^\s*])([^*]*[^\s*])\1(?![\w*])")
 _BACKTICKS = re.compile(r"`+(?:__?(?!\w))?")
 
-_SENTENCE_END = re.compile(r"(\S*[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9<])")
+_SENTENCE_END = re.compile(r"[.!?][\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9<])")
 # A capital letter or a digit after these begins no sentence.
 _ABBREVIATION = re.compile(
   r"\W*(?:e\.g|i\.e|i\.i\.d|cf|vs|[Ff]igs?|[Ee]qs?|[Ss]ec|[Rr]ef|[Vv]ol|al|Dr"
@@ -98,7 +98,9 @@ def strip_markup(text: str) -> str:
     text = _CITATION.sub("", text)
   if "*" in text:
     text = _EMPHASIS.sub(r"\2", text)
-  return _URL.sub(URL_TOKEN, text)
+  if "://" in text or "www." in text:
+    text = _URL.sub(URL_TOKEN, text)
+  return text
 
 
 def split(text: str) -> Iterator[str]:
@@ -114,7 +116,8 @@ def split(text: str) -> Iterator[str]:
   """
   start = 0
   for match in _SENTENCE_END.finditer(text):
-    if not _ABBREVIATION.fullmatch(match[1]):
+    last_word = text[start : match.start() + 1].rpartition(" ")[2]
+    if not _ABBREVIATION.fullmatch(last_word):
       yield text[start : match.end()]
       start = match.end()
   yield text[start:]
@@ -164,8 +167,7 @@ def is_prose(tokens: Sequence[str]) -> bool:
     return False
   if not _NOT_PROSE.isdisjoint(tokens):
     return False
-  words = sum(_WORD.fullmatch(token) is not None for token in tokens)
-  return (
-    words >= max(MIN_WORDS, MIN_WORD_SHARE * len(tokens))
-    and max(map(len, tokens)) <= MAX_TOKEN_CHARACTERS
-  )
+  if max(map(len, tokens)) > MAX_TOKEN_CHARACTERS:
+    return False
+  words = len([token for token in tokens if _WORD.fullmatch(token)])
+  return words >= max(MIN_WORDS, MIN_WORD_SHARE * len(tokens))

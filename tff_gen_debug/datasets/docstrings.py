@@ -68,7 +68,7 @@ def load_data(
     os.path.expanduser(cache_dir or handwriting_source.default_cache_dir())
   )
   os.makedirs(directory, exist_ok=True)
-  versions = source.installed_versions()
+  versions = source.installed_versions(source.PACKAGES)
   environment = source.environment(versions)
   path = os.path.join(directory, f"docstrings_{source.digest(environment)}.txt")
   index = _cached_index(path)

@@ -109,7 +109,7 @@ _TEST_DIRECTORIES = frozenset(["test", "tests"])
 _MAX_FILE_BYTES = 4 << 20
 
 
-def installed_versions(packages: Sequence[str] = PACKAGES) -> Dict[str, str]:
+def installed_versions(packages: Sequence[str]) -> Dict[str, str]:
   """Finds the packages that are installed.
 
   Args:
