@@ -6,10 +6,10 @@ Hochreiter and Schmidhuber (1997) with the forget gate of Gers et al. (2000):
     c' = f * c + i * tanh(x W_c + h R_c + b_c)
     h' = o * tanh(c')
 
-The same layer as `tf.keras.layers.LSTM`, but run by the kernel `BlockLSTM`.
-Inside of TFF a round of clients that each take one step of 16 words with 20
-characters is about six times faster with it than with Keras's layers, whose
-loops TFF's worker instantiates anew for each client.
+The same layer as `tf.keras.layers.LSTM`, but run by the kernel `BlockLSTM`: one
+operation a sequence, which keeps the graph of a client that takes many steps
+small. Keras's own layer is a loop with functions inside, which TFF's worker
+instantiates anew for each client; that took several times as long.
 """
 
 import dataclasses
