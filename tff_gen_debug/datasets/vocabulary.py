@@ -15,7 +15,8 @@ from tff_gen_debug.datasets import tokenization
 # SipHash values are reduced to integers below this, which an int64 holds.
 _NUM_HASHES = 2**63 - 1
 
-# tf.data reserves no memory for a batch that it cannot fill.
+# tf.data reserves no memory for a batch that it cannot fill, unless it fuses the
+# batch with a map before it, which it cannot where `unbatch` is in between.
 _WHOLE_CLIENT = 1 << 30
 
 
@@ -123,9 +124,9 @@ class Vocabulary:
     """A key under which no hashes collide, the sorted hashes, their words."""
     key = 0
     while True:
-      # Values, although a client's graph may be being traced.
-      with tf.init_scope():
-        hashes = _hash(tf.constant(self.words), key).numpy()
+      # Values are needed here, also while a client's graph is being built.
+      with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        hashes = session.run(_hash(tf.constant(self.words), key))
       if len(np.unique(hashes)) == self.size:
         order = np.argsort(hashes)
         return key, hashes[order], order
