@@ -48,6 +48,7 @@ def test_tokens_are_clean_and_stable(text):
   "text, expected",
   [
     ("a ``b`` and `c`", "a b and c"),
+    ("a `.Figure` or `~np.Axes` of `a`.", "a Figure or np.Axes of a."),
     ("a :class:`~np.ndarray` of :py:func:`f`", "a np.ndarray of f"),
     ("see `the docs <https://x.org/a>`_ for", "see the docs for"),
     ("see `the docs`_ and [this](http://y.org)", "see the docs and this"),

@@ -38,7 +38,9 @@ _LINK = re.compile(r"`([^`<]*[^`<\s])\s*<[^`>]*>`(?:__?)?")
 _ROLE = re.compile(r":[a-z]+(?::[a-z]+)*:`[~!.]?([^`]*)`")
 _CITATION = re.compile(r"\s*\[[\w#*-]+\]_")
 _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,2})(?=[^\s*])([^*]*[^\s*])\1(?![\w*])")
-_BACKTICKS = re.compile(r"`+(?:__?(?!\w))?")
+# With a short form's mark behind the opening ones (Sphinx's `.Figure`), or a
+# link's behind the closing ones.
+_BACKTICKS = re.compile(r"`+(?:[~.](?=[A-Za-z])|__?(?!\w))?")
 
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9<])")
 # A capital letter or a digit after these begins no sentence.
