@@ -1,13 +1,14 @@
 """The users of the task, what the word model knows, and what goes wrong."""
 
 import collections
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
 import logging
 
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tasks.tokenization_bug import client_examples
 from tasks.tokenization_bug import config as config_lib
 from tff_gen_debug import datasets
 from tff_gen_debug import privacy
@@ -60,8 +61,8 @@ class Scenario:
 
   sentences: tff.simulation.datasets.ClientData
   unknown_words: tff.simulation.datasets.ClientData
-  word_examples: Mapping[str, tf.data.Dataset]
-  char_examples: Mapping[str, tf.data.Dataset]
+  word_examples: client_examples.ClientExamples
+  char_examples: client_examples.ClientExamples
 
 
 def load_users(config: config_lib.Config) -> Users:
@@ -81,7 +82,7 @@ def load_users(config: config_lib.Config) -> Users:
   releases: tuple[privacy.Release, ...] = ()
   if config.dataset == "stackoverflow":
     # By TFF's published counts; counting 135 million sentences takes hours.
-    counts = stackoverflow.load_word_counts(
+    counts: Mapping[str, int] = stackoverflow.load_word_counts(
       cache_dir=cache_dir, vocab_size=config.vocabulary_size
     )
   elif config.vocabulary_users == "held_out":
@@ -128,13 +129,13 @@ def make_scenario(
   return Scenario(
     sentences=sentences,
     unknown_words=unknown_words,
-    word_examples=_InMemory(
+    word_examples=client_examples.ClientExamples(
       language_examples.word_lm_examples(
         sentences, users.vocabulary, config.sentence_length
       ),
       config.max_sentences,
     ),
-    char_examples=_InMemory(
+    char_examples=client_examples.ClientExamples(
       language_examples.char_lm_examples(
         unknown_words, ALPHABET, config.max_characters
       ),
@@ -173,7 +174,8 @@ def count_first_pairs(users: Users) -> dict[str, int]:
 
 
 def _count_users(
-  client_data: tff.simulation.datasets.ClientData, to_words
+  client_data: tff.simulation.datasets.ClientData,
+  to_words: Callable[[tf.data.Dataset], tf.data.Dataset],
 ) -> dict[str, int]:
   base_fn = client_data.serializable_dataset_fn
   return vocabulary_lib.count_users(
@@ -182,39 +184,3 @@ def _count_users(
       lambda client_id: to_words(base_fn(client_id)),
     )
   )
-
-
-class _InMemory(Mapping[str, tf.data.Dataset]):
-  """Client data sets by id, each read when it is first used and then kept.
-
-  A client takes part in many rounds; splitting and encoding its text again in
-  each would cost more than training on it.
-  """
-
-  def __init__(
-    self, client_data: tff.simulation.datasets.ClientData, max_examples: int
-  ):
-    self._client_data = client_data
-    self._max_examples = max_examples
-    self._ids = frozenset(client_data.client_ids)
-    self._kept: dict[str, tf.data.Dataset] = {}
-
-  def __getitem__(self, client_id: str) -> tf.data.Dataset:
-    if client_id not in self._ids:
-      raise KeyError(client_id)
-    if client_id not in self._kept:
-      dataset = self._client_data.create_tf_dataset_for_client(client_id)
-      spec = dataset.element_spec
-      examples = tf.nest.map_structure(
-        lambda leaf: tf.zeros([0, *leaf.shape], leaf.dtype), spec
-      )
-      for batch in dataset.batch(self._max_examples).take(1):
-        examples = batch
-      self._kept[client_id] = tf.data.Dataset.from_tensor_slices(examples)
-    return self._kept[client_id]
-
-  def __iter__(self) -> Iterator[str]:
-    return iter(self._client_data.client_ids)
-
-  def __len__(self) -> int:
-    return len(self._ids)

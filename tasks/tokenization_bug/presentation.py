@@ -149,11 +149,11 @@ def _positions_chart(
       label="On the users' devices",
       png=charts.line_chart(
         {
-          _SCENARIOS[name]: result.positions.shares
+          _SCENARIOS[name]: result.positions.shares.tolist()
           for name, result in results.items()
         },
         errors={
-          _SCENARIOS[name]: result.positions.standard_errors
+          _SCENARIOS[name]: result.positions.standard_errors.tolist()
           for name, result in results.items()
         },
         x_label="position in the sentence",
@@ -164,7 +164,7 @@ def _positions_chart(
     )
   ]
   generated = {
-    _SCENARIOS[name]: result.generated_shares
+    _SCENARIOS[name]: result.generated_shares.tolist()
     for name, result in results.items()
     if result.generated_shares is not None
   }

@@ -1,13 +1,13 @@
 """The word and the character model of one scenario, trained with DP-FedAvg."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import os
 
-import tensorflow as tf
 import tensorflow_federated as tff
 
 from tasks import deployment
+from tasks.tokenization_bug import client_examples
 from tasks.tokenization_bug import config as config_lib
 from tasks.tokenization_bug import population
 from tff_gen_debug import aggregators
@@ -118,7 +118,7 @@ def char_trainer(
 def train(
   config: config_lib.Config,
   trainer: Trainer,
-  client_datasets: Mapping[str, tf.data.Dataset],
+  examples: client_examples.ClientExamples,
   ledger: privacy.PrivacyLedger,
   description: str,
   folder: str,
@@ -128,7 +128,7 @@ def train(
   Args:
     config: The config.
     trainer: The model and how to train it.
-    client_datasets: The examples of all users.
+    examples: What each user trains on.
     ledger: What the users have spent so far; it is not changed.
     description: Names the model where progress is shown.
     folder: Where its checkpoints and metrics go.
@@ -138,12 +138,18 @@ def train(
   """
   os.makedirs(folder, exist_ok=True)
   sampler = trainer.plan.sampler(
-    list(client_datasets), (config.seed << 8) + trainer.purpose
+    list(examples), (config.seed << 8) + trainer.purpose
   )
+
+  def cohort(round_num: int) -> Sequence[str]:
+    client_ids = sampler.sample(round_num)
+    examples.read(client_ids)
+    return client_ids
+
   result = program.train(
     trainer.process,
-    sample_clients=sampler.sample,
-    client_datasets=client_datasets,
+    sample_clients=cohort,
+    client_datasets=examples,
     rounds=trainer.rounds,
     budget=program.Budget(
       round_event=trainer.plan.round_event,

@@ -1,17 +1,29 @@
-"""Client data: EMNIST, embedded handwriting, and their preprocessing.
+"""Client data: images and text, and their preprocessing.
 
-Everything here is a `tff.simulation.datasets.ClientData` with the fields,
-dtypes and polarity of TFF's own EMNIST, and knows no federated process.
+Everything here is a `tff.simulation.datasets.ClientData`, with the fields and
+dtypes of TFF's own EMNIST and Stack Overflow, and knows no federated process.
 """
 
+from tff_gen_debug.datasets import alphabet
+from tff_gen_debug.datasets import docstrings
 from tff_gen_debug.datasets import emnist
 from tff_gen_debug.datasets import handwriting
+from tff_gen_debug.datasets import language_examples
 from tff_gen_debug.datasets import preprocessing
+from tff_gen_debug.datasets import stackoverflow
+from tff_gen_debug.datasets import tokenization
+from tff_gen_debug.datasets import vocabulary
 from tff_gen_debug.datasets.client_data import TracedClientData
 
 __all__ = [
   "TracedClientData",
+  "alphabet",
+  "docstrings",
   "emnist",
   "handwriting",
+  "language_examples",
   "preprocessing",
+  "stackoverflow",
+  "tokenization",
+  "vocabulary",
 ]

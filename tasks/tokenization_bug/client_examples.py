@@ -1,0 +1,70 @@
+"""Client data sets in memory, read a cohort at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import tensorflow as tf
+import tensorflow_federated as tff
+
+
+class ClientExamples(Mapping[str, tf.data.Dataset]):
+  """Client data sets by id, each read when it is first needed and then kept.
+
+  A client takes part in many rounds; splitting and encoding its text again in
+  each would cost more than training on it. Reading a client by itself takes
+  several times as long as reading it among others, because starting a
+  `tf.data` pipeline costs more than a client's text does: `read` a cohort
+  before it is used.
+  """
+
+  def __init__(
+    self, client_data: tff.simulation.datasets.ClientData, max_examples: int
+  ):
+    """Reads nothing yet.
+
+    Args:
+      client_data: The clients; their examples have known shapes.
+      max_examples: How many examples of a client are kept, its first ones.
+    """
+    self._client_ids = list(client_data.client_ids)
+    self._known_ids = frozenset(self._client_ids)
+    self._kept: dict[str, tf.data.Dataset] = {}
+    dataset_fn = client_data.serializable_dataset_fn
+    no_examples = tf.nest.map_structure(
+      lambda spec: tf.zeros([0, *spec.shape], spec.dtype),
+      client_data.element_type_structure,
+    )
+
+    def read_client(client_id):
+      batch = dataset_fn(client_id).batch(max_examples).take(1)
+      # A client without examples has no batch.
+      empty = tf.data.Dataset.from_tensors(no_examples)
+      return batch.concatenate(empty).take(1).get_single_element()
+
+    # Traced once: a pipeline made anew for each cohort would leave its
+    # functions in TensorFlow's context.
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def read_clients(client_ids):
+      return tf.data.Dataset.from_tensor_slices(client_ids).map(
+        read_client, num_parallel_calls=tf.data.AUTOTUNE
+      )
+
+    self._read_clients = read_clients
+
+  def read(self, client_ids: Sequence[str]) -> None:
+    """Reads those of some clients that are not in memory yet."""
+    missing = [key for key in client_ids if key not in self._kept]
+    if missing:
+      for key, examples in zip(missing, self._read_clients(missing)):
+        self._kept[key] = tf.data.Dataset.from_tensor_slices(examples)
+
+  def __getitem__(self, client_id: str) -> tf.data.Dataset:
+    if client_id not in self._known_ids:
+      raise KeyError(client_id)
+    self.read([client_id])
+    return self._kept[client_id]
+
+  def __iter__(self) -> Iterator[str]:
+    return iter(self._client_ids)
+
+  def __len__(self) -> int:
+    return len(self._client_ids)
