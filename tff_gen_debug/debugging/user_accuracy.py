@@ -19,6 +19,7 @@ import tensorflow_federated as tff
 import tensorflow_privacy as tfp
 
 from tff_gen_debug.datasets import preprocessing
+from tff_gen_debug.debugging import asked_clients
 from tff_gen_debug.models import classifier as classifier_lib
 from tff_gen_debug.models import cnn
 from tff_gen_debug.privacy import releases as release_lib
@@ -88,7 +89,7 @@ def evaluate_users(
   Raises:
     ValueError: If `client_ids` is empty or `example_fn` returns something else.
   """
-  client_ids = _check_client_ids(client_data, client_ids)
+  client_ids = asked_clients.resolve(client_data, client_ids)
 
   @tff.tensorflow.computation(np.str_)
   def count_correct(client_id):
@@ -241,7 +242,7 @@ def private_accuracy_histogram(
     )
   if num_bins < 2:
     raise ValueError(f"num_bins must be at least 2, got {num_bins}")
-  client_ids = _check_client_ids(client_data, client_ids)
+  client_ids = asked_clients.resolve(client_data, client_ids)
 
   @tff.tensorflow.computation(np.str_)
   def one_hot_accuracy(client_id):
@@ -331,20 +332,3 @@ def _check_model_input(model_input: Any) -> None:
       "example_fn must return integer labels of shape [n], got "
       f"{label.dtype.name} {label.shape}"
     )
-
-
-def _check_client_ids(
-  client_data: tff.simulation.datasets.ClientData,
-  client_ids: Optional[Sequence[str]],
-) -> list[str]:
-  known = client_data.client_ids
-  if client_ids is None:
-    return list(known)
-  if not client_ids:
-    raise ValueError("client_ids must name at least one client, got none")
-  unknown = set(client_ids) - set(known)
-  if unknown:
-    raise ValueError(
-      f"client_ids must be clients of client_data, got {sorted(unknown)[:3]}"
-    )
-  return list(client_ids)
