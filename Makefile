@@ -2,7 +2,7 @@
 # first, and finds it there the next time.
 #
 #   PYTHON=python3.10   the Python to build .venv with (default: the first fit)
-#   PRESET=, OUT=       what `make demo` runs, and where it writes
+#   PRESET=, OUT=       what a demo runs, and where it writes
 #   PYTEST_ARGS=        further arguments of pytest
 
 SHELL := /bin/sh
@@ -11,7 +11,7 @@ SHELL := /bin/sh
 PYTHON ?=
 VENV ?= .venv
 PRESET ?= demo
-OUT ?= out/$(PRESET)
+OUT ?=
 PYTEST_ARGS ?=
 
 RUN := $(VENV)/bin/python
@@ -34,7 +34,13 @@ venv:  ## Set up .venv from requirements.txt, if it is not there whole
 
 .PHONY: demo
 demo: venv  ## Run the main job: a DP GAN finds inverted images (OUT=, PRESET=)
-	$(RUN) -m tasks.preprocessing_bug --preset $(PRESET) --out "$(OUT)"
+	$(RUN) -m tasks.preprocessing_bug --preset $(PRESET) \
+	  --out "$(or $(OUT),out/$(PRESET))"
+
+.PHONY: demo-text
+demo-text: venv  ## Run the other one: a DP character model finds joined words
+	$(RUN) -m tasks.tokenization_bug --preset $(PRESET) \
+	  --out "$(or $(OUT),out/text_$(PRESET))"
 
 .PHONY: doctor
 doctor: venv  ## Say what is right and wrong with this environment

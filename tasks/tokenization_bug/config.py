@@ -49,6 +49,9 @@ class Config:
   word_units: int = _field(64, "LSTM units of the word model.")
   word_projection: int = _field(32, "Width of its layer before the logits.")
   word_clip_norm: float = _field(1.0, "L2 norm of its updates, at most.")
+  word_client_steps: int = _field(
+    1, "At most how many batches of a user in one of its rounds."
+  )
   word_client_learning_rate: float = _field(1.0, "SGD of its users.")
   char_rounds: int = _field(500, "Rounds of the character model.")
   char_cell: str = _field("lstm", f"Its recurrent layer: {', '.join(_CELLS)}.")
@@ -58,6 +61,9 @@ class Config:
     0, "Width of a projection after (cifg: in) the recurrent layer; 0 for none."
   )
   char_clip_norm: float = _field(1.0, "L2 norm of its updates, at most.")
+  char_client_steps: int = _field(
+    4, "At most how many batches of a user in one of its rounds."
+  )
   char_client_learning_rate: float = _field(1.0, "SGD of its users.")
   clipping: str = _field(
     "fixed",
@@ -66,7 +72,6 @@ class Config:
   )
   clients_per_round: float = _field(50.0, "Expected users a round.")
   batch_size: int = _field(16, "A user's sentences or words a batch.")
-  client_steps: int = _field(4, "At most how many batches of a user a round.")
   server_optimizer: str = _field(
     "adam", "adam (epsilon 1e-4) or sgd (momentum 0.9)."
   )
@@ -117,7 +122,8 @@ class Config:
       "max_characters",
       "char_rounds",
       "batch_size",
-      "client_steps",
+      "word_client_steps",
+      "char_client_steps",
       "num_draws",
       "num_sentences",
       "checkpoint_every",

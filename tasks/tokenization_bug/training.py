@@ -86,6 +86,7 @@ def word_trainer(
     plan,
     model.as_functional_model(config.sentence_length, config.seed),
     clip_norm=config.word_clip_norm,
+    client_steps=config.word_client_steps,
     client_learning_rate=config.word_client_learning_rate,
     max_examples=config.max_sentences,
   )
@@ -109,6 +110,7 @@ def char_trainer(
     # A word and its END.
     model.as_functional_model(config.max_characters + 1, config.seed),
     clip_norm=config.char_clip_norm,
+    client_steps=config.char_client_steps,
     client_learning_rate=config.char_client_learning_rate,
     max_examples=config.max_words_per_user,
   )
@@ -171,6 +173,7 @@ def _build_process(
   model: tff.learning.models.FunctionalModel,
   *,
   clip_norm: float,
+  client_steps: int,
   client_learning_rate: float,
   max_examples: int,
 ) -> tff.learning.templates.LearningProcess:
@@ -195,7 +198,7 @@ def _build_process(
     client_optimizer=optimizers.build_sgdm(client_learning_rate),
     server_optimizer=server_optimizer,
     batch_size=config.batch_size,
-    client_steps=config.client_steps,
+    client_steps=client_steps,
     max_client_examples=max_examples,
     client_metrics=deployment.client_metrics(config),
     seed=config.seed,
