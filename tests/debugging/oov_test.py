@@ -110,9 +110,12 @@ def _sample_many(seed):
   return np.reshape(_words(sentences_lib.all_elements(found)), [300, 5])
 
 
-def test_the_cap_takes_a_fair_sample():
-  sample = _sample_many(seed=0)
+@pytest.fixture(scope="module")
+def sample():
+  return _sample_many(seed=0)
 
+
+def test_the_cap_takes_a_fair_sample(sample):
   # Every place is taken by 5 of 20 clients: Binomial(300, 1/4), sd 7.5; a
   # client's draws are without replacement, so the word in two places has less
   # than twice the variance.
@@ -128,9 +131,9 @@ def test_the_cap_takes_a_fair_sample():
   assert len({tuple(row) for row in sample.tolist()}) > 290
 
 
-def test_the_sample_belongs_to_client_and_seed():
-  np.testing.assert_array_equal(_sample_many(seed=0), _sample_many(seed=0))
-  assert (_sample_many(seed=0) != _sample_many(seed=1)).any(axis=1).mean() > 0.9
+def test_the_sample_belongs_to_client_and_seed(sample):
+  np.testing.assert_array_equal(_sample_many(seed=0), sample)
+  assert (_sample_many(seed=1) != sample).any(axis=1).mean() > 0.9
 
 
 def test_criterion_in_words():

@@ -15,8 +15,8 @@ from tff_gen_debug.datasets import tokenization
 # SipHash values are reduced to integers below this, which an int64 holds.
 _NUM_HASHES = 2**63 - 1
 
-# tf.data reserves no memory for a batch that it cannot fill, unless it fuses the
-# batch with a map before it, which it cannot where `unbatch` is in between.
+# tf.data reserves no memory for a batch that it cannot fill, unless it fuses it
+# with a map before it, which it cannot where `unbatch` is in between.
 _WHOLE_CLIENT = 1 << 30
 
 

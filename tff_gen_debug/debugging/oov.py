@@ -22,8 +22,8 @@ from tff_gen_debug.datasets import vocabulary as vocabulary_lib
 # same client with the same seed.
 _PURPOSE = 0x6F6F76  # "oov"
 
-# tf.data reserves no memory for a batch that it cannot fill, unless it fuses the
-# batch with a map before it, which it cannot where `unbatch` is in between.
+# tf.data reserves no memory for a batch that it cannot fill, unless it fuses it
+# with a map before it, which it cannot where `unbatch` is in between.
 _WHOLE_CLIENT = 1 << 30
 
 # \C is any byte, also of what is not UTF-8; \pL a letter of any script.
