@@ -22,10 +22,8 @@ not charged to epsilon.
 The noise has no seed, so that repetitions differ.
 """
 
-import collections
 from collections.abc import Mapping, Sequence
 import dataclasses
-import hashlib
 import json
 import math
 import os
@@ -40,26 +38,22 @@ from scipy import stats
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from benchmarks import oov_users
 from tff_gen_debug import aggregators
-from tff_gen_debug import datasets
 from tff_gen_debug import files
 from tff_gen_debug import learning
 from tff_gen_debug import privacy
 from tff_gen_debug import runtime
 from tff_gen_debug.datasets import alphabet as alphabet_lib
-from tff_gen_debug.datasets import docstrings
 from tff_gen_debug.datasets import language_examples
-from tff_gen_debug.datasets import tokenization
 from tff_gen_debug.datasets import vocabulary as vocabulary_lib
 from tff_gen_debug.debugging import heavy_hitters
-from tff_gen_debug.debugging import oov
-from tff_gen_debug.debugging import text_bugs
 from tff_gen_debug.debugging import word_ranking
 from tff_gen_debug.models import text
 
 _OUT = flags.DEFINE_string("out", None, "Directory of results and caches.")
 _SPLIT = flags.DEFINE_enum(
-  "split", "train", ["train", "tuning"], "Whose words are searched for."
+  "split", "train", oov_users.SPLITS, "Whose words are searched for."
 )
 _METHODS = flags.DEFINE_list("methods", ["char-LM", "heavy hitters"], "Which.")
 _EPSILONS = flags.DEFINE_list(
@@ -80,16 +74,16 @@ _MAX_WORDS = flags.DEFINE_integer(
 )
 _UNITS = flags.DEFINE_integer("units", 64, "LSTM units of the char-LM.")
 _EMBEDDING = flags.DEFINE_integer("embedding", 16, "Width of its embedding.")
-_CLIENTS = flags.DEFINE_float("clients_per_round", 400.0, "Expected cohort.")
+_CLIENTS = flags.DEFINE_float("clients_per_round", 100.0, "Expected cohort.")
 _ROUNDS = flags.DEFINE_integer("rounds", 100, "Rounds of the char-LM.")
-_CLIP = flags.DEFINE_float("clip_norm", 0.5, "L2 norm of an update, at most.")
+_CLIP = flags.DEFINE_float("clip_norm", 1.0, "L2 norm of an update, at most.")
 _CLIENT_RATE = flags.DEFINE_float("client_learning_rate", 1.0, "Of SGD.")
 _SERVER_RATE = flags.DEFINE_float("server_learning_rate", 0.02, "Of Adam.")
-_BATCH = flags.DEFINE_integer("batch_size", 64, "Words a batch.")
+_BATCH = flags.DEFINE_integer("batch_size", 16, "Words a batch.")
 _STEPS = flags.DEFINE_integer(
-  "client_steps", 1, "Batches of a client, at most."
+  "client_steps", 4, "Batches of a client, at most."
 )
-_DRAWS = flags.DEFINE_integer("num_draws", 200_000, "Words that it generates.")
+_DRAWS = flags.DEFINE_integer("num_draws", 100_000, "Words that it generates.")
 _SEED = flags.DEFINE_integer("seed", 1, "Makes all but the privacy noise.")
 
 _TOP = (50, 200, 1000)
@@ -99,40 +93,14 @@ _ALPHABET = alphabet_lib.Alphabet()
 # not move on noise alone.
 _ADAM_EPSILON = 1e-4
 
-# Users of the train split, whose noise the tuning imitates.
-_POPULATION = 2060
 _LOG_EVERY = 25
 
-# A user has fewer words than that.
-_ALL_WORDS = 1 << 20
 # Above the number of distinct words, so that the first sketch decodes.
 _SKETCH_CAPACITY = 30_000
 
 _CAPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 # The cap is chosen for the middle one of `_TOP`.
 _CAP_TOP = 200
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Users:
-  """Some users' words outside of a vocabulary.
-
-  Attributes:
-    vocabulary: The vocabulary.
-    words: By user, all such words in random order, with repetitions.
-    client_data: The same, elements `OrderedDict(word=string scalar)`.
-  """
-
-  vocabulary: vocabulary_lib.Vocabulary
-  words: Mapping[str, Sequence[str]]
-  client_data: tff.simulation.datasets.ClientData
-
-  def count_users(self, cap: Optional[int] = None) -> dict[str, int]:
-    """By word, how many users have it among their `cap` most used ones."""
-    counts: collections.Counter[str] = collections.Counter()
-    for words in self.words.values():
-      counts.update(w for w, _ in collections.Counter(words).most_common(cap))
-    return dict(counts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +117,7 @@ class Answer:
 
 
 def choose_cap(
-  users: Users, population: int, epsilon: float, delta: float
+  users: oov_users.Users, population: int, epsilon: float, delta: float
 ) -> int:
   """How many words a user should contribute to heavy hitters.
 
@@ -158,7 +126,7 @@ def choose_cap(
   `population` users were like `users`; the smallest of equal ones.
 
   Args:
-    users: Users other than those who will be asked.
+    users: oov_users.Users other than those who will be asked.
     population: How many will be asked.
     epsilon: Their budget.
     delta: Their budget.
@@ -167,7 +135,7 @@ def choose_cap(
     One of `_CAPS`.
   """
   scale = population / len(users.words)
-  truth = most_used_first(users.count_users())[:_CAP_TOP]
+  truth = oov_users.most_used_first(users.count_users())[:_CAP_TOP]
 
   def expected(cap: int) -> float:
     mechanism = heavy_hitters.ThresholdedGaussian.calibrate(
@@ -184,11 +152,6 @@ def choose_cap(
     )
 
   return max(_CAPS, key=expected)
-
-
-def most_used_first(counts: Mapping[str, int]) -> list[str]:
-  """Words by falling count; equal ones in the order of strings."""
-  return sorted(counts, key=lambda word: (-counts[word], word))
 
 
 def score(words: Sequence[str], truth: Mapping[str, int]) -> dict[str, Any]:
@@ -223,142 +186,32 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
   return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _load(split: str) -> Users:
-  """The users of a split, with a vocabulary of users in neither split."""
-  train, held_out = docstrings.load_data()
-  packages = sorted({_package(key) for key in held_out.client_ids})
-  tuning = set(packages[::2])
-
-  def some(in_tuning: bool) -> tff.simulation.datasets.ClientData:
-    return datasets.TracedClientData(
-      [k for k in held_out.client_ids if (_package(k) in tuning) == in_tuning],
-      held_out.serializable_dataset_fn,
-    )
-
-  if split == "tuning":
-    asked, others = some(True), some(False)
-  else:
-    asked, others = train, held_out
-  vocabulary = vocabulary_lib.Vocabulary.from_counts(
-    vocabulary_lib.count_users(tokenization.split_words(others)),
-    _VOCABULARY_SIZE.value,
-  )
-  sentences = text_bugs.inject(
-    tokenization.split_words(asked),
-    text_bugs.join_first_words,
-    _BUG_PROBABILITY.value,
-    _SEED.value,
-  )
-  selected = oov.select(
-    sentences,
-    vocabulary,
-    max_words_per_user=_ALL_WORDS,
-    max_characters=_MAX_CHARACTERS.value,
-    seed=_SEED.value,
-  )
-  key = repr(
-    (
-      vocabulary.words,
-      selected.client_ids,
-      _BUG_PROBABILITY.value,
-      _MAX_CHARACTERS.value,
-      _SEED.value,
-    )
-  )
-  digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-  path = os.path.abspath(os.path.join(_OUT.value, f"words_{digest}.txt"))
-  if not os.path.exists(path):
-    lines = [b"\t".join(client["word"]) for client in _read(selected)]
-    files.write_atomically(path, b"\n".join(lines))
-  return _users_of_file(vocabulary, path, selected.client_ids)
-
-
-def _package(client_id: str) -> str:
-  return client_id.split(".")[0]
-
-
-def _users_of_file(
-  vocabulary: vocabulary_lib.Vocabulary, path: str, client_ids: Sequence[str]
-) -> Users:
-  """The users of a file with a line of tab-separated words for each."""
-  with open(path, "rb") as file:
-    content = file.read()
-  lines = content.split(b"\n")
-  sizes = np.array([len(line) for line in lines])
-  offsets = np.cumsum(sizes + 1) - sizes - 1
-
-  def dataset_fn(client_id: tf.Tensor) -> tf.data.Dataset:
-    position = tf.where(tf.equal(tf.constant(client_ids), client_id))[0, 0]
-    # A slice of the file, so that the graph that travels to the worker holds
-    # none of its text.
-    line = tf.strings.substr(
-      tf.io.read_file(path),
-      tf.constant(offsets, tf.int64)[position],
-      tf.constant(sizes, tf.int64)[position],
-    )
-    words = tf.strings.split(line, "\t")
-    return tf.data.Dataset.from_tensor_slices(
-      collections.OrderedDict(
-        word=tf.boolean_mask(words, tf.not_equal(words, ""))
-      )
-    )
-
-  return Users(
-    vocabulary=vocabulary,
-    words={
-      key: [w for w in line.decode().split("\t") if w]
-      for key, line in zip(client_ids, lines)
-    },
-    client_data=datasets.TracedClientData(client_ids, dataset_fn),
-  )
-
-
-def _read(client_data: tff.simulation.datasets.ClientData) -> list[Any]:
-  """The examples of each client, read in one pipeline.
-
-  A pipeline for each client would take several times as long.
-  """
-  dataset_fn = client_data.serializable_dataset_fn
-  spec = client_data.element_type_structure
-  nothing = tf.nest.map_structure(
-    lambda s: tf.zeros([0, *s.shape], s.dtype), spec
-  )
-
-  def read(client_id):
-    # A client without examples has no batch of its own.
-    batch = dataset_fn(client_id).batch(_ALL_WORDS)
-    empty = tf.data.Dataset.from_tensors(nothing)
-    return batch.concatenate(empty).take(1).get_single_element()
-
-  clients = tf.data.Dataset.from_tensor_slices(client_data.client_ids)
-  return list(clients.map(read, num_parallel_calls=2).as_numpy_iterator())
-
-
-def _plan(num_users: int, epsilon: float) -> privacy.PrivacyPlan:
-  """What the char-LM may cost; while tuning, for as many users as in train."""
+def _plan(users: oov_users.Users, epsilon: float) -> privacy.PrivacyPlan:
+  """What the char-LM may cost; simulated with fewer users while tuning."""
   plan = privacy.PrivacyPlan(
-    population=max(num_users, _POPULATION),
+    population=users.population,
     expected_clients_per_round=_CLIENTS.value,
     rounds=_ROUNDS.value,
     noise_multiplier=0.0,
   )
   if math.isfinite(epsilon):
     plan = plan.calibrate(target_epsilon=epsilon)
-  if num_users < plan.population:
-    share = num_users / plan.population
-    plan = plan.simulated_by(
-      population=num_users, clients_per_round=share * _CLIENTS.value
-    )
-  return plan
+  num_users = len(users.words)
+  if num_users == users.population:
+    return plan
+  return plan.simulated_by(
+    population=num_users,
+    clients_per_round=_CLIENTS.value * num_users / users.population,
+  )
 
 
-def _language_model(users: Users, epsilon: float) -> Answer:
+def _language_model(users: oov_users.Users, epsilon: float) -> Answer:
   """Trains the char-LM and lets it write."""
   model = text.LanguageModel(
     _ALPHABET.num_tokens, embedding=_EMBEDDING.value, units=_UNITS.value
   )
   length = _MAX_CHARACTERS.value + 1
-  plan = _plan(len(users.words), epsilon)
+  plan = _plan(users, epsilon)
   optimizers = tff.learning.optimizers
   process = learning.build_dp_fed_avg(
     model.as_functional_model(length, _SEED.value),
@@ -382,7 +235,9 @@ def _language_model(users: Users, epsilon: float) -> Answer:
   )
   client_datasets = {
     key: tf.data.Dataset.from_tensor_slices(arrays)
-    for key, arrays in zip(examples.client_ids, _read(examples))
+    for key, arrays in zip(
+      examples.client_ids, oov_users.read_clients(examples)
+    )
   }
   sampler = plan.sampler(examples.client_ids, _SEED.value)
   state = process.initialize()
@@ -422,11 +277,15 @@ def is_candidate(word: str, vocabulary: vocabulary_lib.Vocabulary) -> bool:
   return word not in vocabulary and any(c.isalpha() for c in word)
 
 
-def _heavy_hitters(users: Users, tuning: Users, epsilon: float) -> Answer:
+def _heavy_hitters(
+  users: oov_users.Users, tuning: oov_users.Users, epsilon: float
+) -> Answer:
   """Asks for the most frequent words."""
+  delta: Optional[float]
   if math.isfinite(epsilon):
-    delta = 1 / len(users.words)
-    cap = _CAP.value or choose_cap(tuning, len(users.words), epsilon, delta)
+    # Of the users of the plan, whoever they are while tuning.
+    delta = 1 / users.population
+    cap = _CAP.value or choose_cap(tuning, users.population, epsilon, delta)
   else:
     # Nothing is gained by a cap without privacy.
     delta, cap = None, _CAP.value or max(map(len, users.words.values()))
@@ -459,9 +318,19 @@ def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
   os.makedirs(_OUT.value, exist_ok=True)
-  users, tuning = _load(_SPLIT.value), _load("tuning")
+  users, tuning = (
+    oov_users.load(
+      split,
+      directory=_OUT.value,
+      vocabulary_size=_VOCABULARY_SIZE.value,
+      bug_probability=_BUG_PROBABILITY.value,
+      max_characters=_MAX_CHARACTERS.value,
+      seed=_SEED.value,
+    )
+    for split in (_SPLIT.value, "tuning")
+  )
   truth = users.count_users()
-  ordered = most_used_first(truth)
+  ordered = oov_users.most_used_first(truth)
   logging.info(
     "%d users, %d words, of which no. 1, 50, 200 and 1000 have %s users",
     len(users.words),
@@ -494,7 +363,7 @@ def main(argv):
 
 
 def _write_json(users, truth, rows) -> None:
-  ordered = most_used_first(truth)
+  ordered = oov_users.most_used_first(truth)
   content = dict(
     flags={
       f.name: f.value for f in flags.FLAGS.get_key_flags_for_module(__name__)
