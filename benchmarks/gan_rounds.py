@@ -8,17 +8,16 @@ Both sides of a ratio are measured in turn in one run. Times are medians; quote
 the ratios, not the seconds.
 """
 
-import os
+import functools
 import statistics
-import time
 
 from absl import app
 from absl import flags
 import numpy as np
-import psutil
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from benchmarks import measuring
 from tff_gen_debug import learning
 from tff_gen_debug import runtime
 from tff_gen_debug.learning import client_batches
@@ -188,12 +187,6 @@ class _BareRounds:
     self._round += 1
 
 
-def _seconds(run) -> float:
-  start = time.perf_counter()
-  run()
-  return time.perf_counter() - start
-
-
 def _speed() -> None:
   for name, model, generator_batch in _models():
     images = _clients(model, 10)
@@ -203,72 +196,46 @@ def _speed() -> None:
     )
     for side in sides:
       side.run()  # Traces and compiles.
-    times = [
-      [_seconds(side.run) for side in sides] for _ in range(_REPEATS.value)
-    ]
-    ours, bare = (statistics.median(column) for column in zip(*times))
-    ratio = statistics.median(one / other for one, other in times)
+    ours, bare = measuring.take_turns(
+      [functools.partial(measuring.seconds, side.run) for side in sides],
+      _REPEATS.value,
+    )
     print(
-      f"{name}, 10 clients x {_STEPS} batches of {_BATCH}: {ours:.2f} s a "
-      f"round, {bare:.2f} s without TFF, ratio {ratio:.2f}",
+      f"{name}, 10 clients x {_STEPS} batches of {_BATCH}: "
+      f"{statistics.median(ours):.2f} s a round, "
+      f"{statistics.median(bare):.2f} s without TFF, ratio "
+      f"{measuring.ratio(ours, bare):.2f}",
       flush=True,
     )
-
-
-def _median_seconds(run) -> float:
-  run()  # Traces and compiles.
-  return statistics.median(_seconds(run) for _ in range(_REPEATS.value))
 
 
 def _cost_of_clients() -> None:
   model = _toy_model()
   for cohort in (10, 100, 1000):
     images = _clients(model, cohort)
-    full = _median_seconds(_TffRounds(model, images, _BATCH).run)
-    empty = _median_seconds(_TffRounds(model, [], _BATCH).run)
-    maths = _median_seconds(_BareRounds(model, images, _BATCH).run)
-    print(
-      f"{cohort} clients: {full:.2f} s a round, {empty:.2f} s without clients, "
-      f"{1000 * (full - empty) / cohort:.2f} ms a client; outside client maths "
-      f"{1 - maths / full:.0%}",
-      flush=True,
+    full, empty, maths = (
+      measuring.median_seconds(rounds.run, _REPEATS.value)
+      for rounds in (
+        _TffRounds(model, images, _BATCH),
+        _TffRounds(model, [], _BATCH),
+        _BareRounds(model, images, _BATCH),
+      )
+    )
+    measuring.print_cost_of_clients(
+      cohort, full, empty, f"; outside client maths {1 - maths / full:.0%}"
     )
 
 
 def _memory() -> None:
   _, model, generator_batch = list(_models())[1]
   rounds = _TffRounds(model, _clients(model, 10), generator_batch)
-  process = psutil.Process()
-
-  def resident() -> tuple[float, float]:
-    workers = [
-      child
-      for child in process.children(recursive=True)
-      if child.name().startswith("worker_binary")
-    ]
-    return (
-      process.memory_info().rss / 2**20,
-      sum(child.memory_info().rss for child in workers) / 2**20,
-    )
-
-  first = None
-  for done in range(1, _ROUNDS.value + 1):
-    rounds.run()
-    if done % 20 == 0:
-      python, worker = resident()
-      first = first or python + worker
-      growth = (python + worker) / first - 1
-      print(
-        f"round {done}: Python {python:.0f} MiB, worker {worker:.0f} MiB, "
-        f"growth since round 20 {growth:+.1%}",
-        flush=True,
-      )
+  measuring.print_memory(rounds.run, _ROUNDS.value)
 
 
 def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
-  print(f"{os.cpu_count()} cores, TensorFlow {tf.__version__}", flush=True)
+  print(measuring.machine(), flush=True)
   with runtime.use_local_runtime(
     threads_per_client=_THREADS.value, private=_PRIVATE.value
   ):
