@@ -126,7 +126,7 @@ def choose_cap(
   `population` users were like `users`; the smallest of equal ones.
 
   Args:
-    users: oov_users.Users other than those who will be asked.
+    users: Users other than those who will be asked.
     population: How many will be asked.
     epsilon: Their budget.
     delta: Their budget.
