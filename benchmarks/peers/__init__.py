@@ -1,0 +1,1 @@
+"""The char-LM round in other frameworks, one script each, as subprocesses."""
