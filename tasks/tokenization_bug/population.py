@@ -1,11 +1,10 @@
 """The users of the task, what the word model knows, and what goes wrong."""
 
 import collections
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 import dataclasses
 import logging
 
-import tensorflow as tf
 import tensorflow_federated as tff
 
 from tasks.tokenization_bug import client_examples
@@ -26,7 +25,7 @@ _logger = logging.getLogger(__name__)
 ALPHABET = alphabet_lib.Alphabet()
 
 _MOST_COUNTED = 5000
-# tf.data needs some batch size; a user has at most max_words_per_user.
+# tf.data needs some batch size.
 _WHOLE_USER = 100_000
 
 
@@ -53,14 +52,11 @@ class Scenario:
 
   Attributes:
     sentences: All that they wrote, elements `OrderedDict(words=string [n])`.
-    unknown_words: Their words outside the vocabulary that the character model
-      is trained on, elements `OrderedDict(word=string)`.
     word_examples: By user, what the word model is trained on.
     char_examples: By user, what the character model is trained on.
   """
 
   sentences: tff.simulation.datasets.ClientData
-  unknown_words: tff.simulation.datasets.ClientData
   word_examples: client_examples.ClientExamples
   char_examples: client_examples.ClientExamples
 
@@ -128,7 +124,6 @@ def make_scenario(
   )
   return Scenario(
     sentences=sentences,
-    unknown_words=unknown_words,
     word_examples=client_examples.ClientExamples(
       language_examples.word_lm_examples(
         sentences, users.vocabulary, config.sentence_length
@@ -145,17 +140,16 @@ def make_scenario(
 
 
 def count_unknown_words(scenario: Scenario) -> dict[str, int]:
-  """By word outside the vocabulary, how many users really have it.
+  """By word outside the vocabulary, how many users train on it.
 
-  Only a simulation may look: of at most `_MOST_COUNTED` users, which is all of
-  the docstrings'.
+  Only a simulation may look. Of many users it looks at `_MOST_COUNTED`.
   """
-  return _count_users(
-    scenario.unknown_words,
-    lambda dataset: dataset.batch(_WHOLE_USER).map(
-      lambda batch: collections.OrderedDict(words=batch["word"])
-    ),
-  )
+  counts: collections.Counter[str] = collections.Counter()
+  for client_id in list(scenario.char_examples)[:_MOST_COUNTED]:
+    examples = scenario.char_examples[client_id].batch(_WHOLE_USER)
+    for _, targets in examples.as_numpy_iterator():
+      counts.update(set(ALPHABET.decode(targets)))
+  return counts
 
 
 def count_first_pairs(users: Users) -> dict[str, int]:
@@ -163,24 +157,17 @@ def count_first_pairs(users: Users) -> dict[str, int]:
 
   Only a simulation may look; see `count_unknown_words`.
   """
-  return _count_users(
-    users.sentences,
-    lambda dataset: dataset.map(
+  base_fn = users.sentences.serializable_dataset_fn
+
+  def first_pairs(client_id):
+    return base_fn(client_id).map(
       lambda sentence: collections.OrderedDict(
         words=text_bugs.join_first_words(sentence["words"])[:1]
       )
-    ),
-  )
+    )
 
-
-def _count_users(
-  client_data: tff.simulation.datasets.ClientData,
-  to_words: Callable[[tf.data.Dataset], tf.data.Dataset],
-) -> dict[str, int]:
-  base_fn = client_data.serializable_dataset_fn
   return vocabulary_lib.count_users(
     datasets.TracedClientData(
-      client_data.client_ids[:_MOST_COUNTED],
-      lambda client_id: to_words(base_fn(client_id)),
+      users.sentences.client_ids[:_MOST_COUNTED], first_pairs
     )
   )
