@@ -27,7 +27,7 @@ class Config:
   bug_probability: float = _field(
     0.1, "The share of sentences that have the bug."
   )
-  vocabulary_size: int = _field(5000, "Words that the word model knows.")
+  vocabulary_size: int = _field(10_000, "Words that the word model knows.")
   vocabulary_users: str = _field(
     "train",
     "From whom the vocabulary is, before the bug: train (the users of the run, "
@@ -44,16 +44,17 @@ class Config:
     "Noise of the out-of-vocabulary shares by position; 0 for exact ones, "
     "which are not private.",
   )
-  word_rounds: int = _field(100, "Rounds of the word model; 0 for none.")
+  word_rounds: int = _field(60, "Rounds of the word model; 0 for none.")
   word_embedding: int = _field(32, "Width of the word model's embedding.")
   word_units: int = _field(64, "LSTM units of the word model.")
   word_projection: int = _field(32, "Width of its layer before the logits.")
   word_clip_norm: float = _field(1.0, "L2 norm of its updates, at most.")
+  word_batch_size: int = _field(8, "A user's sentences a batch.")
   word_client_steps: int = _field(
     1, "At most how many batches of a user in one of its rounds."
   )
   word_client_learning_rate: float = _field(1.0, "SGD of its users.")
-  char_rounds: int = _field(500, "Rounds of the character model.")
+  char_rounds: int = _field(400, "Rounds of the character model.")
   char_cell: str = _field("lstm", f"Its recurrent layer: {', '.join(_CELLS)}.")
   char_embedding: int = _field(32, "Width of its embedding.")
   char_units: int = _field(128, "Its recurrent units.")
@@ -61,8 +62,9 @@ class Config:
     0, "Width of a projection after (cifg: in) the recurrent layer; 0 for none."
   )
   char_clip_norm: float = _field(1.0, "L2 norm of its updates, at most.")
+  char_batch_size: int = _field(32, "A user's words a batch.")
   char_client_steps: int = _field(
-    4, "At most how many batches of a user in one of its rounds."
+    2, "At most how many batches of a user in one of its rounds."
   )
   char_client_learning_rate: float = _field(1.0, "SGD of its users.")
   clipping: str = _field(
@@ -71,7 +73,6 @@ class Config:
     "start.",
   )
   clients_per_round: float = _field(50.0, "Expected users a round.")
-  batch_size: int = _field(16, "A user's sentences or words a batch.")
   server_optimizer: str = _field(
     "adam", "adam (epsilon 1e-4) or sgd (momentum 0.9)."
   )
@@ -121,7 +122,8 @@ class Config:
       "max_words_per_user",
       "max_characters",
       "char_rounds",
-      "batch_size",
+      "word_batch_size",
+      "char_batch_size",
       "word_client_steps",
       "char_client_steps",
       "num_draws",
