@@ -44,7 +44,7 @@ class Config:
     "Noise of the out-of-vocabulary shares by position; 0 for exact ones, "
     "which are not private.",
   )
-  word_rounds: int = _field(60, "Rounds of the word model; 0 for none.")
+  word_rounds: int = _field(30, "Rounds of the word model; 0 for none.")
   word_embedding: int = _field(32, "Width of the word model's embedding.")
   word_units: int = _field(64, "LSTM units of the word model.")
   word_projection: int = _field(32, "Width of its layer before the logits.")
@@ -157,6 +157,23 @@ def _check_least(name: str, value: float, least: float) -> None:
 
 PRESETS = {
   "demo": Config(),
+  # What the users of the run are really promised, with nothing extrapolated: a
+  # small model, few rounds, a fifth of all users in each.
+  "private": Config(
+    vocabulary_users="held_out",
+    position_noise_multiplier=20.0,
+    word_rounds=0,
+    char_rounds=60,
+    char_embedding=16,
+    char_units=64,
+    char_clip_norm=0.5,
+    char_batch_size=64,
+    char_client_steps=1,
+    clients_per_round=400.0,
+    population=0,
+    target_epsilon=8.0,
+    checkpoint_every=20,
+  ),
   # Everything that demo does, on too little data to be worth reading.
   "smoke": Config(
     num_clients=200,
@@ -171,5 +188,28 @@ PRESETS = {
     num_draws=2000,
     num_sentences=500,
     checkpoint_every=2,
+  ),
+  # Augenstein et al. (2020), section 4, as far as it is public: the data, the
+  # word model, cohort, rounds and noise of its training. The sizes and rates of
+  # the character model are not; these are ours. Poisson sampling in place of
+  # cohorts of 5,000 drawn without replacement.
+  "paper": Config(
+    dataset="stackoverflow",
+    max_sentences=256,
+    word_rounds=2000,
+    word_embedding=96,
+    word_units=670,
+    word_projection=96,
+    word_batch_size=16,
+    word_client_steps=16,
+    char_rounds=2000,
+    char_cell="cifg",
+    char_embedding=96,
+    char_units=256,
+    char_projection=128,
+    char_batch_size=16,
+    char_client_steps=4,
+    clients_per_round=5000.0,
+    population=0,
   ),
 }
