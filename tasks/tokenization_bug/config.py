@@ -40,11 +40,11 @@ class Config:
   )
   max_characters: int = _field(20, "Longer words are left out.")
   position_noise_multiplier: float = _field(
-    10.0,
+    3.0,
     "Noise of the out-of-vocabulary shares by position; 0 for exact ones, "
     "which are not private.",
   )
-  word_rounds: int = _field(30, "Rounds of the word model; 0 for none.")
+  word_rounds: int = _field(60, "Rounds of the word model; 0 for none.")
   word_embedding: int = _field(32, "Width of the word model's embedding.")
   word_units: int = _field(64, "LSTM units of the word model.")
   word_projection: int = _field(32, "Width of its layer before the logits.")
@@ -161,7 +161,7 @@ PRESETS = {
   # small model, few rounds, a fifth of all users in each.
   "private": Config(
     vocabulary_users="held_out",
-    position_noise_multiplier=20.0,
+    position_noise_multiplier=4.0,
     word_rounds=0,
     char_rounds=60,
     char_embedding=16,

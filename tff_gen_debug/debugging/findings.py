@@ -213,7 +213,7 @@ def compare_inversion(
   def is_unlike_control(one: Share) -> bool:
     return all(one.clearly_above(control) for control in controls)
 
-  numbers_text = f"{low} of samples against {high} ({_p_text(p_value)})"
+  numbers_text = f"{low} of samples against {high} ({p_text(p_value)})"
   low_differs = is_inverted_against(low, high)
   holds = low_differs and is_unlike_control(low)
   decided = (
@@ -249,7 +249,7 @@ def compare_inversion(
   if is_inverted_against(high, low) and is_unlike_control(high):
     claim = (
       f"the high-accuracy slice is inverted: {high} of samples against {low} "
-      f"({_p_text(p_value)})"
+      f"({p_text(p_value)})"
     )
     found.append(finding("high_slice_inverted", True, claim))
   elif min(low.interval[0], high.interval[0]) >= 0.5:
@@ -315,7 +315,8 @@ def _percent(value: float) -> str:
   return f"{percent:.0f}"
 
 
-def _p_text(p_value: float) -> str:
+def p_text(p_value: float) -> str:
+  """A p-value for a sentence; below 1e-12 no digits, which mean nothing."""
   if p_value < 1e-12:
     return "p < 1e-12"
   return f"p = {p_value:.2g}"
@@ -343,7 +344,7 @@ def _evidence(shares: Mapping[str, Share], p_value: float) -> str:
     sentences.append("There was no control run to compare with.")
   sentences.append(
     "Low against high slice: Fisher's exact test, two-sided, "
-    f"{_p_text(p_value)}. It compares what the trained generators draw: "
+    f"{p_text(p_value)}. It compares what the trained generators draw: "
     "samples of one generator are not independent evidence about users, and a "
     "second training run could draw another share."
   )

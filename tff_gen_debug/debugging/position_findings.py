@@ -139,15 +139,15 @@ def _evidence(
   compared = "shares" if control is None else "differences to the control"
   sentences = [
     f"The {compared} at {num_others} later positions predict the range of one "
-    f"more; that position 1 lies so far above it has p = "
-    f"{numbers['p_value']:.2g} (one-sided, t distribution)."
+    "more; that position 1 lies so far above it has "
+    f"{findings_lib.p_text(numbers['p_value'])} (one-sided, t distribution)."
   ]
   if control is None:
     sentences.append("There was no control run to compare with.")
   else:
     sentences.append(
-      "Position 1 against the control: p = "
-      f"{numbers['p_value_to_control']:.2g} (one-sided)."
+      "Position 1 against the control: "
+      f"{findings_lib.p_text(numbers['p_value_to_control'])} (one-sided)."
     )
   if measured.noise_multiplier:
     sentences.append(

@@ -201,7 +201,7 @@ def _evidence(
   else:
     sentences.append(
       f"In the control: {counted(control)}; Fisher's exact test, two-sided, "
-      f"p = {numbers['p_value']:.2g}."
+      f"{findings_lib.p_text(numbers['p_value'])}."
     )
     if not numbers["control_has_learned"]:
       sentences.append("The control's model has not learned words yet.")
