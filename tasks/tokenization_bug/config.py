@@ -44,7 +44,7 @@ class Config:
     "Noise of the out-of-vocabulary shares by position; 0 for exact ones, "
     "which are not private.",
   )
-  word_rounds: int = _field(60, "Rounds of the word model; 0 for none.")
+  word_rounds: int = _field(40, "Rounds of the word model; 0 for none.")
   word_embedding: int = _field(32, "Width of the word model's embedding.")
   word_units: int = _field(64, "LSTM units of the word model.")
   word_projection: int = _field(32, "Width of its layer before the logits.")
@@ -54,7 +54,7 @@ class Config:
     1, "At most how many batches of a user in one of its rounds."
   )
   word_client_learning_rate: float = _field(1.0, "SGD of its users.")
-  char_rounds: int = _field(400, "Rounds of the character model.")
+  char_rounds: int = _field(300, "Rounds of the character model.")
   char_cell: str = _field("lstm", f"Its recurrent layer: {', '.join(_CELLS)}.")
   char_embedding: int = _field(32, "Width of its embedding.")
   char_units: int = _field(128, "Its recurrent units.")

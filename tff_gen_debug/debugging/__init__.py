@@ -14,6 +14,7 @@ from tff_gen_debug.debugging.findings import slice_numbers
 from tff_gen_debug.debugging.generated_words import GeneratedWords
 from tff_gen_debug.debugging.heavy_hitters import HeavyHitters
 from tff_gen_debug.debugging.heavy_hitters import private_heavy_hitters
+from tff_gen_debug.debugging.oov import OovCriterion
 from tff_gen_debug.debugging.oov_positions import OovPositions
 from tff_gen_debug.debugging.oov_positions import measure_oov_positions
 from tff_gen_debug.debugging.pictures import sample_grid
@@ -44,6 +45,7 @@ __all__ = [
   "GeneratedWords",
   "HeavyHitters",
   "ImageGrid",
+  "OovCriterion",
   "OovPositions",
   "Percentile",
   "Report",
