@@ -17,7 +17,7 @@ _SIGNIFICANT = 1e-3
 
 # A position counts as long as this share of the sentences that have the first
 # word reach it; few long sentences, and the noise, make later ones erratic.
-_LEAST_PRESENT = 0.1
+_LEAST_PRESENT = 0.25
 
 # Of the other positions. The quantile of the t distribution that p < 0.001
 # takes is 7.2 with four of them, and hopeless with fewer.
@@ -40,7 +40,7 @@ def find_oov_at_start(
   the differences to it, so that positions that always differ cancel, and the
   share must be above the control's as well (normal approximation, p < 0.001).
 
-  Undecided with fewer than four other positions that at least 10 % as many
+  Undecided with fewer than four other positions that at least a quarter as many
   sentences reach as position 1.
 
   Args:
