@@ -4,7 +4,7 @@ A task's config is a frozen dataclass with a preset for each way to run it. All
 its fields are flags; what is not given on the command line is the preset's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import json
 import os
@@ -27,6 +27,24 @@ _DEFINERS = {
 
 class DifferentRunError(ValueError):
   """The output folder holds a run with another config."""
+
+
+def field(default: Any, help_text: str) -> Any:
+  """A field of a config with what `--help` says of it."""
+  return dataclasses.field(default=default, metadata={"help": help_text})
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+  """Raises ValueError unless a field's value is one of `choices`."""
+  if value not in choices:
+    raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+
+
+def check_least(name: str, value: float, least: float) -> None:
+  """Raises ValueError unless a field's value is at least `least`."""
+  # Not `value < least`: NaN must fail too.
+  if not value >= least:
+    raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
 def define_flags(presets: Mapping[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from tasks import configuration
+
 _DATASETS = ("handwriting", "emnist")
 _BUGS = ("invert_pixels", "rotate_90", "blank_half", "shifted_crop")
 _SELECTIONS = ("by_user", "by_example")
@@ -9,8 +11,7 @@ _NETWORKS = ("small", "paper")
 _LOSSES = ("non_saturating", "wasserstein")
 
 
-def _field(default, help_text: str):
-  return dataclasses.field(default=default, metadata={"help": help_text})
+_field = configuration.field
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,12 +98,12 @@ class Config:
   seed: int = _field(1, "Makes all randomness but the privacy noise.")
 
   def __post_init__(self):
-    _check_choice("dataset", self.dataset, _DATASETS)
-    _check_choice("bug", self.bug, _BUGS)
-    _check_choice("selection", self.selection, _SELECTIONS)
-    _check_choice("networks", self.networks, _NETWORKS)
-    _check_choice("loss", self.loss, _LOSSES)
-    _check_choice(
+    configuration.check_choice("dataset", self.dataset, _DATASETS)
+    configuration.check_choice("bug", self.bug, _BUGS)
+    configuration.check_choice("selection", self.selection, _SELECTIONS)
+    configuration.check_choice("networks", self.networks, _NETWORKS)
+    configuration.check_choice("loss", self.loss, _LOSSES)
+    configuration.check_choice(
       "generator_optimizer", self.generator_optimizer, ("adam", "sgd")
     )
     if not 0 <= self.bug_probability <= 1:
@@ -115,15 +116,9 @@ class Config:
         f"{self.low_percentile} and {self.high_percentile}"
       )
     for name in ("rounds", "num_samples", "checkpoint_every", "batch_size"):
-      if getattr(self, name) < 1:
-        raise ValueError(
-          f"{name} must be at least 1, got {getattr(self, name)}"
-        )
+      configuration.check_least(name, getattr(self, name), 1)
     for name in ("num_clients", "population", "noise_multiplier", "delta"):
-      if getattr(self, name) < 0:
-        raise ValueError(
-          f"{name} must be at least 0, got {getattr(self, name)}"
-        )
+      configuration.check_least(name, getattr(self, name), 0)
 
   @property
   def slice_names(self) -> tuple[str, str]:
@@ -131,11 +126,6 @@ class Config:
     if self.selection == "by_user":
       return ("low accuracy", "high accuracy")
     return ("misclassified", "correct")
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-  if value not in choices:
-    raise ValueError(f"{name} must be one of {choices}, got {value!r}")
 
 
 PRESETS = {

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from tasks import configuration
+
 _DATASETS = ("docstrings", "stackoverflow")
 _BUGS = ("join_first_words", "split_apostrophes", "break_accents")
 _VOCABULARY_USERS = ("train", "held_out")
@@ -10,8 +12,7 @@ _SERVER_OPTIMIZERS = ("adam", "sgd")
 _CLIPPING = ("fixed", "adaptive")
 
 
-def _field(default, help_text: str):
-  return dataclasses.field(default=default, metadata={"help": help_text})
+_field = configuration.field
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,12 +110,16 @@ class Config:
   seed: int = _field(1, "Makes all randomness but the privacy noise.")
 
   def __post_init__(self):
-    _check_choice("dataset", self.dataset, _DATASETS)
-    _check_choice("bug", self.bug, _BUGS)
-    _check_choice("vocabulary_users", self.vocabulary_users, _VOCABULARY_USERS)
-    _check_choice("char_cell", self.char_cell, _CELLS)
-    _check_choice("clipping", self.clipping, _CLIPPING)
-    _check_choice("server_optimizer", self.server_optimizer, _SERVER_OPTIMIZERS)
+    configuration.check_choice("dataset", self.dataset, _DATASETS)
+    configuration.check_choice("bug", self.bug, _BUGS)
+    configuration.check_choice(
+      "vocabulary_users", self.vocabulary_users, _VOCABULARY_USERS
+    )
+    configuration.check_choice("char_cell", self.char_cell, _CELLS)
+    configuration.check_choice("clipping", self.clipping, _CLIPPING)
+    configuration.check_choice(
+      "server_optimizer", self.server_optimizer, _SERVER_OPTIMIZERS
+    )
     for name in (
       "vocabulary_size",
       "sentence_length",
@@ -130,7 +135,7 @@ class Config:
       "num_sentences",
       "checkpoint_every",
     ):
-      _check_least(name, getattr(self, name), 1)
+      configuration.check_least(name, getattr(self, name), 1)
     for name in (
       "num_clients",
       "word_rounds",
@@ -141,18 +146,7 @@ class Config:
       "delta",
       "stop_at_epsilon",
     ):
-      _check_least(name, getattr(self, name), 0)
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-  if value not in choices:
-    raise ValueError(f"{name} must be one of {choices}, got {value!r}")
-
-
-def _check_least(name: str, value: float, least: float) -> None:
-  # Not `value < least`: NaN must fail too.
-  if not value >= least:
-    raise ValueError(f"{name} must be at least {least}, got {value}")
+      configuration.check_least(name, getattr(self, name), 0)
 
 
 PRESETS = {
