@@ -9,13 +9,15 @@ from tff_gen_debug import privacy
 _IMPORT = """
 import json, sys, time
 start = time.process_time()
+import dp_accounting
+needed = time.process_time()
 from tff_gen_debug import privacy
-seconds = time.process_time() - start
+own = time.process_time() - needed
 plan = privacy.PrivacyPlan(1000, 10, 5, 1.0)
 plan.epsilon(), plan.statement()
 heavy = [name for name in sys.modules if name.split('.')[0] in (
   'tensorflow', 'tensorflow_federated', 'tensorflow_privacy', 'jax', 'keras')]
-json.dump([seconds, heavy], sys.stdout)
+json.dump([own, needed - start, heavy], sys.stdout)
 """
 
 
@@ -23,10 +25,11 @@ def test_imports_fast_and_without_tensorflow():
   done = subprocess.run(
     [sys.executable, "-c", _IMPORT], capture_output=True, check=True
   )
-  # Of CPU time, which other work on the machine does not lengthen.
-  seconds, heavy = json.loads(done.stdout)
+  # Of CPU time, and against what the room can't do without, in one process:
+  # seconds by themselves are the machine's.
+  own, needed, heavy = json.loads(done.stdout)
   assert heavy == []
-  assert seconds < 1
+  assert own < 0.25 * needed
 
 
 def test_public_names():
