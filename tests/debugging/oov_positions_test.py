@@ -258,7 +258,7 @@ def test_data_of_another_type_is_explained(element):
   client_data = client_data_lib.TracedClientData(
     ["a"], lambda _: tf.data.Dataset.from_tensors(element)
   )
-  with pytest.raises(TypeError, match="words"):
+  with pytest.raises(ValueError, match="words"):
     oov_positions.measure_oov_positions(
       client_data, _VOCABULARY, noise_multiplier=1.0
     )

@@ -106,13 +106,14 @@ def test_a_real_budget_is_kept_by_everything_together(tmp_path):
 def test_finds_joined_words_where_there_are_some_and_nowhere_else(
   bug, tmp_path
 ):
-  # Short words and a large share of joined ones are learned early.
+  # A large share of joined words is learned early: they are 8 to 9 % of draws,
+  # where 1 % is asked for.
   config = dataclasses.replace(
     config_lib.PRESETS["demo"],
     bug=bug,
     bug_probability=0.5,
     num_clients=300,
-    vocabulary_size=2000,
+    vocabulary_size=8000,
     word_rounds=0,
     char_rounds=120,
     clients_per_round=30.0,

@@ -18,6 +18,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 import tensorflow_privacy as tfp
 
+from tff_gen_debug.datasets import tokenization
 from tff_gen_debug.datasets import vocabulary as vocabulary_lib
 from tff_gen_debug.debugging import asked_clients
 from tff_gen_debug.privacy import releases as release_lib
@@ -209,7 +210,8 @@ def measure_oov_positions(
   population.
 
   Args:
-    client_data: The users' sentences, elements `OrderedDict(words=string [n])`.
+    client_data: The users' sentences, elements as `tokenization.split_words`
+      makes them.
     vocabulary: The primary model's vocabulary.
     client_ids: Whom to ask; by default all clients of `client_data`.
     noise_multiplier: Standard deviation of the noise on each sum, divided by
@@ -223,9 +225,9 @@ def measure_oov_positions(
     The noised sums; record their `event` in the ledger once.
 
   Raises:
-    TypeError: If an argument has the wrong type, or `client_data` has elements
-      of another type.
-    ValueError: If an argument breaks its rule.
+    TypeError: If an argument has the wrong type.
+    ValueError: If an argument breaks its rule, or `client_data` has elements of
+      another type.
   """
   noise_multiplier = validation.non_negative(
     "noise_multiplier", noise_multiplier
@@ -235,7 +237,7 @@ def measure_oov_positions(
   )
   length = validation.integer("length", length, 1)
   max_sentences = validation.integer("max_sentences", max_sentences, 1)
-  _check_elements(client_data)
+  tokenization.check_words(client_data)
   client_ids = asked_clients.resolve(client_data, client_ids)
 
   @tff.tensorflow.computation(np.str_)
@@ -266,13 +268,3 @@ def measure_oov_positions(
     neighboring_relation=neighboring_relation,
     num_users=len(client_ids),
   )
-
-
-def _check_elements(client_data: tff.simulation.datasets.ClientData) -> None:
-  spec = client_data.element_type_structure
-  words = spec.get("words") if isinstance(spec, dict) else None
-  if words is None or words.dtype != tf.string or words.shape.rank != 1:
-    raise TypeError(
-      "client_data must have elements OrderedDict(words=string [n]), got "
-      f"{spec}"
-    )

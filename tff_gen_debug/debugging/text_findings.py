@@ -73,6 +73,8 @@ def find_joined_words(
   The words decide nothing until at least half of the draws end and the median
   of the most probable words is at least 100 times as probable as its characters
   would be in independent draws: before that, the model has not learned words.
+  Nor do joined words at the top that are too few among the draws: more rounds
+  would show which of the two was right.
 
   Args:
     words: What the model trained on out-of-vocabulary words generates.
@@ -123,16 +125,14 @@ def find_joined_words(
     numbers["p_value"] = share.p_value(control_share)
     numbers["control_has_learned"] = _has_learned(control, num_top)
 
-  enough = (
-    len(joined) >= max(1.0, _LEAST_TOP_SHARE * len(top_words))
-    and share.interval[0] > _LEAST_DRAWN_SHARE
-  )
+  at_the_top = len(joined) >= max(1.0, _LEAST_TOP_SHARE * len(top_words))
+  enough = at_the_top and share.interval[0] > _LEAST_DRAWN_SHARE
   unlike_control = control_share is None or (
     share.clearly_above(control_share) and numbers["p_value"] < _SIGNIFICANT
   )
-  decided = _has_learned(words, num_top)
+  has_learned = _has_learned(words, num_top)
   of_top = f"{len(joined)} of the {len(top_words)} most probable words"
-  if not decided:
+  if not has_learned:
     claim = (
       f"too early to say whether words are joined: {words.finished} of draws "
       "end, and the most probable words are only "
@@ -156,6 +156,11 @@ def find_joined_words(
       claim += ", at the start of sentences"
     if control_share is not None and not unlike_control:
       claim += f", but so are {control_share} of the control's draws"
+  elif at_the_top:
+    claim = (
+      f"too early to say whether words are joined: {of_top} are vocabulary "
+      f"words joined, but only {share} of draws"
+    )
   elif len(spaced) > len(joined):
     claim = (
       f"{len(spaced)} of the {len(top_words)} most probable words hold a space,"
@@ -166,11 +171,11 @@ def find_joined_words(
     claim += f"probable words and {share} of draws are vocabulary words joined"
   return findings_lib.Finding(
     name="joined_words",
-    holds=decided and enough and unlike_control,
+    holds=has_learned and enough and unlike_control,
     claim=claim,
     evidence=_evidence(share, control_share, numbers),
     numbers=numbers,
-    decided=decided,
+    decided=has_learned and (enough or not at_the_top),
   )
 
 
