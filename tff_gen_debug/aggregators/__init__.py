@@ -3,13 +3,21 @@
 from tff_gen_debug.aggregators.adaptive import adaptive_gaussian_mean_factory
 from tff_gen_debug.aggregators.gaussian import gaussian_mean_factory
 from tff_gen_debug.aggregators.non_finite import NonFiniteGuardFactory
+from tff_gen_debug.aggregators.top_k_sign_query import TopKSignSumQuery
+from tff_gen_debug.aggregators.topagg import TopAggFactory
+from tff_gen_debug.aggregators.topagg import topagg_factory
 from tff_gen_debug.aggregators.tree import tree_mean_factory
 from tff_gen_debug.aggregators.uniform import UniformWeightFactory
+from tff_gen_debug.aggregators.wide_sum import WideSumFactory
 
 __all__ = [
   "NonFiniteGuardFactory",
+  "TopAggFactory",
+  "TopKSignSumQuery",
   "UniformWeightFactory",
+  "WideSumFactory",
   "adaptive_gaussian_mean_factory",
   "gaussian_mean_factory",
+  "topagg_factory",
   "tree_mean_factory",
 ]
