@@ -8,10 +8,8 @@ import tensorflow as tf
 import tensorflow_privacy as tfp
 
 from tff_gen_debug.aggregators import top_k_votes
+from tff_gen_debug.privacy import neighbors
 from tff_gen_debug.privacy import validation
-
-# How far a sum of vectors of L2 norm 1 moves between neighbours.
-_SENSITIVITY_FACTORS = {"add_or_remove_one": 1.0, "replace_one": 2.0}
 
 # Sums of votes are counted in int32, but become float32 for the noise.
 MAX_CLIENTS = 2**24
@@ -73,9 +71,13 @@ class TopKSignSumQuery(tfp.SumAggregationDPQuery):
     self._coordinate_clip = coordinate_clip
     self._stochastic = bool(stochastic)
     relation = validation.one_of(
-      "neighboring_relation", neighboring_relation, tuple(_SENSITIVITY_FACTORS)
+      "neighboring_relation",
+      neighboring_relation,
+      tuple(neighbors.SENSITIVITY_FACTORS),
     )
-    self._sensitivity = _SENSITIVITY_FACTORS[relation] * math.sqrt(top_k)
+    self._sensitivity = neighbors.SENSITIVITY_FACTORS[relation] * math.sqrt(
+      top_k
+    )
     if not tf.as_dtype(vote_dtype).is_integer:
       raise TypeError(f"vote_dtype must be an integer type, got {vote_dtype}")
     self._vote_dtype = tf.as_dtype(vote_dtype)

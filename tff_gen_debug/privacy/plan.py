@@ -8,15 +8,12 @@ import dp_accounting
 from tff_gen_debug.privacy import accounting
 from tff_gen_debug.privacy import calibration
 from tff_gen_debug.privacy import ledger as ledger_lib
+from tff_gen_debug.privacy import neighbors
 from tff_gen_debug.privacy import releases as releases_lib
 from tff_gen_debug.privacy import sampling as sampling_lib
 from tff_gen_debug.privacy import simulation as simulation_lib
 from tff_gen_debug.privacy import statement as statement_lib
 from tff_gen_debug.privacy import validation
-
-# The norm of the clipped sum changes by at most this many clip norms between
-# neighbours: one vector comes or goes, or one is exchanged for its opposite.
-_SENSITIVITY_FACTORS = {"add_or_remove_one": 1.0, "replace_one": 2.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +96,7 @@ class PrivacyPlan:
     validation.one_of(
       "neighboring_relation",
       self.neighboring_relation,
-      tuple(_SENSITIVITY_FACTORS),
+      tuple(neighbors.SENSITIVITY_FACTORS),
     )
     validation.one_of("accountant", self.accountant, accounting.ACCOUNTANTS)
     checked["expected_clients_per_round"] = sampling_lib.check_cohort(
@@ -132,7 +129,7 @@ class PrivacyPlan:
   @property
   def sensitivity_factor(self) -> float:
     """L2 sensitivity of the clipped sum, in clip norms: 1.0 or 2.0."""
-    return _SENSITIVITY_FACTORS[self.neighboring_relation]
+    return neighbors.SENSITIVITY_FACTORS[self.neighboring_relation]
 
   @property
   def round_event(self) -> dp_accounting.DpEvent:
