@@ -1,5 +1,6 @@
 """Tests of adaptive clipping: what it costs in noise, and what it adapts to."""
 
+import functools
 import math
 
 import numpy as np
@@ -7,23 +8,21 @@ import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests.privacy import examples
 from tff_gen_debug.aggregators import adaptive
-from tff_gen_debug.privacy import plan as plan_lib
 
 pytestmark = pytest.mark.usefixtures("tff_runtime")
 
 _SIZE = 100_000
 
 
-def _plan(**overrides) -> plan_lib.PrivacyPlan:
-  arguments = dict(
-    population=1000,
-    expected_clients_per_round=100,
-    rounds=10,
-    noise_multiplier=1.5,
-  )
-  arguments.update(overrides)
-  return plan_lib.PrivacyPlan(**arguments)
+_plan = functools.partial(
+  examples.plan,
+  population=1000,
+  expected_clients_per_round=100,
+  rounds=10,
+  noise_multiplier=1.5,
+)
 
 
 _FIXED = dict(sampling="fixed_size", neighboring_relation="replace_one")

@@ -1,9 +1,12 @@
 """Tests of the Gaussian mean: clip, denominator, and how much noise."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow_federated as tff
 
+from tests.privacy import examples
 from tff_gen_debug import aggregators
 from tff_gen_debug.privacy import plan as plan_lib
 
@@ -12,15 +15,13 @@ pytestmark = pytest.mark.usefixtures("tff_runtime")
 _SIZE = 100_000
 
 
-def _plan(**overrides) -> plan_lib.PrivacyPlan:
-  arguments = dict(
-    population=1000,
-    expected_clients_per_round=20,
-    rounds=10,
-    noise_multiplier=1.5,
-  )
-  arguments.update(overrides)
-  return plan_lib.PrivacyPlan(**arguments)
+_plan = functools.partial(
+  examples.plan,
+  population=1000,
+  expected_clients_per_round=20,
+  rounds=10,
+  noise_multiplier=1.5,
+)
 
 
 def _aggregate(factory, value_type, values):

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests.privacy import examples
 from tff_gen_debug import aggregators
-from tff_gen_debug.privacy import plan as plan_lib
 
 pytestmark = pytest.mark.usefixtures("tff_runtime")
 
@@ -105,18 +105,13 @@ def test_noise_alone_passes_a_threshold_as_often_as_a_normal_draw():
   error = math.sqrt(share(deviation) / size)
   for sign in (-1, 1):
     assert abs(np.mean(result == sign) - share(deviation)) < 5 * error
-  # What half of this test's purpose is: other noise would not pass.
+  # Noise of 0.8 or 1.25 of that would not pass.
   for wrong in (0.8, 1.25):
     assert abs(share(wrong * deviation) - share(deviation)) > 10 * error
 
 
 def test_the_state_holds_what_the_ledger_needs():
-  plan = plan_lib.PrivacyPlan(
-    population=100,
-    expected_clients_per_round=10,
-    rounds=5,
-    noise_multiplier=1.5,
-  )
+  plan = examples.plan(population=100, expected_clients_per_round=10)
   factory = aggregators.topagg_factory(plan, 2)
   state = _aggregate(factory, _vectors([1, 2])).state
   event = tff.aggregators.differential_privacy.extract_dp_event_from_state(
@@ -133,12 +128,9 @@ def test_another_sum_gets_votes_that_it_can_add():
 
 
 def test_a_plan_rescales_the_noise_of_a_simulated_run():
-  plan = plan_lib.PrivacyPlan(
-    population=1_000_000,
-    expected_clients_per_round=1000,
-    rounds=5,
-    noise_multiplier=10.0,
-  ).simulated_by(population=50, clients_per_round=5)
+  plan = examples.plan(noise_multiplier=10.0).simulated_by(
+    population=50, clients_per_round=5
+  )
   size = 100_000
   # 10 * sqrt(4) of 1000 clients is 0.1 of 5 as it is 20 of 1000.
   factory = aggregators.topagg_factory(plan, 4, threshold=0.02)
