@@ -3,6 +3,8 @@
 from tff_gen_debug.aggregators.adaptive import adaptive_gaussian_mean_factory
 from tff_gen_debug.aggregators.gaussian import gaussian_mean_factory
 from tff_gen_debug.aggregators.non_finite import NonFiniteGuardFactory
+from tff_gen_debug.aggregators.random_k import RandomKFactory
+from tff_gen_debug.aggregators.top_k import TopKFactory
 from tff_gen_debug.aggregators.top_k_sign_query import TopKSignSumQuery
 from tff_gen_debug.aggregators.topagg import TopAggFactory
 from tff_gen_debug.aggregators.topagg import topagg_factory
@@ -12,7 +14,9 @@ from tff_gen_debug.aggregators.wide_sum import WideSumFactory
 
 __all__ = [
   "NonFiniteGuardFactory",
+  "RandomKFactory",
   "TopAggFactory",
+  "TopKFactory",
   "TopKSignSumQuery",
   "UniformWeightFactory",
   "WideSumFactory",

@@ -5,7 +5,7 @@ The entries are found by counting the bits of their magnitudes, 16 at a time,
 which is exact and, unlike a partial sort, takes the same time for every k.
 """
 
-from typing import Any, Optional
+from typing import Any, Callable, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -38,6 +38,24 @@ def flat_size(specs: Any) -> int:
       )
     size += spec.shape.num_elements()
   return size
+
+
+def check_top_k(top_k: int, specs: Any) -> None:
+  """Raises ValueError if an update has fewer than `top_k` coordinates.
+
+  Args:
+    top_k: How many of them are to be chosen.
+    specs: A structure of tensors or `tf.TensorSpec`s.
+
+  Raises:
+    TypeError: As `flat_size` does.
+    ValueError: If there are too few.
+  """
+  size = flat_size(specs)
+  if top_k > size:
+    raise ValueError(
+      f"top_k must be at most {size}, the coordinates of an update, got {top_k}"
+    )
 
 
 def cast_votes(
@@ -75,11 +93,9 @@ def cast_votes(
   Returns:
     -1, 0 or 1 for each entry, of `dtype`, in the structure of `update`.
   """
-  tensors = tf.nest.flatten(update)
-  wide = tf.float64 if tf.float64 in {t.dtype for t in tensors} else tf.float32
-  flat = tf.concat([tf.reshape(tf.cast(t, wide), [-1]) for t in tensors], 0)
-  magnitudes = _magnitudes(flat)
-  voters = _largest(magnitudes, top_k)
+  flat, unflatten = flatten(update)
+  wide = flat.dtype
+  voters = largest_entries(flat, top_k)
   if stochastic:
     bound = tf.reduce_max(tf.abs(flat))
     if coordinate_clip is not None:
@@ -92,12 +108,47 @@ def cast_votes(
     positive = flat > 0
   signs = tf.where(positive, tf.ones([], dtype), -tf.ones([], dtype))
   votes = tf.where(voters, signs, tf.zeros([], dtype))
+  return unflatten(votes)
+
+
+def flatten(update: Any) -> Tuple[tf.Tensor, Callable[[tf.Tensor], Any]]:
+  """One vector of all tensors of a structure.
+
+  Args:
+    update: A structure of floating tensors of defined shapes.
+
+  Returns:
+    float32 `[d]`, or float64 if one of the tensors is, and a function from a
+    vector `[d]` of any dtype back to the structure.
+  """
+  tensors = tf.nest.flatten(update)
+  wide = tf.float64 if tf.float64 in {t.dtype for t in tensors} else tf.float32
+  flat = tf.concat([tf.reshape(tf.cast(t, wide), [-1]) for t in tensors], 0)
   sizes = [t.shape.num_elements() for t in tensors]
-  parts = [
-    tf.reshape(part, t.shape)
-    for part, t in zip(tf.split(votes, sizes), tensors)
-  ]
-  return tf.nest.pack_sequence_as(update, parts)
+
+  def unflatten(vector):
+    parts = [
+      tf.reshape(part, t.shape)
+      for part, t in zip(tf.split(vector, sizes), tensors)
+    ]
+    return tf.nest.pack_sequence_as(update, parts)
+
+  return flat, unflatten
+
+
+def largest_entries(flat: tf.Tensor, top_k: int) -> tf.Tensor:
+  """Marks the entries of largest magnitude of a vector.
+
+  Args:
+    flat: float32 or float64 `[d]`.
+    top_k: How many to mark at most, >= 0.
+
+  Returns:
+    bool `[d]`. Of equal entries those are marked that come first; zeros and
+    subnormal numbers never are, nor is any entry of a vector that is not
+    finite.
+  """
+  return _largest(_magnitudes(flat), top_k)
 
 
 def _magnitudes(flat: tf.Tensor) -> tf.Tensor:

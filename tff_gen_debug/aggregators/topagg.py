@@ -135,12 +135,7 @@ class TopAggFactory(tff.aggregators.UnweightedAggregationFactory):
       ValueError: If an update has fewer than `top_k` coordinates.
     """
     specs = tff.types.type_to_tf_tensor_specs(value_type)
-    size = top_k_votes.flat_size(specs)
-    if self._query.top_k > size:
-      raise ValueError(
-        f"top_k must be at most {size}, the coordinates of an update, got"
-        f" {self._query.top_k}"
-      )
+    top_k_votes.check_top_k(self._query.top_k, specs)
     process = self._noised_sum.create(value_type)
     decide = tff.tensorflow.computation(
       lambda sums: self._decide(sums, specs),
