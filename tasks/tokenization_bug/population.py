@@ -76,16 +76,17 @@ def load_users(config: config_lib.Config) -> Users:
   sentences = tokenization.split_words(train)
   held_out = tokenization.split_words(held_out)
   releases: tuple[privacy.Release, ...] = ()
-  if config.dataset == "stackoverflow":
+  counts: Mapping[str, int]
+  if config.vocabulary_users == "held_out":
+    counts = vocabulary_lib.count_users(held_out)
+  elif config.dataset == "stackoverflow":
     # By TFF's published counts; counting 135 million sentences takes hours.
-    counts: Mapping[str, int] = stackoverflow.load_word_counts(
+    counts = stackoverflow.load_word_counts(
       cache_dir=cache_dir, vocab_size=config.vocabulary_size
     )
-  elif config.vocabulary_users == "held_out":
-    counts = vocabulary_lib.count_users(held_out)
   else:
     counts = vocabulary_lib.count_users(sentences)
-  if config.dataset == "stackoverflow" or config.vocabulary_users == "train":
+  if config.vocabulary_users == "train":
     releases = (
       privacy.Release(
         name="vocabulary",

@@ -7,11 +7,14 @@ import os
 
 import dp_accounting
 import pytest
+import tensorflow_federated as tff
 
 from tasks import configuration
 from tasks.tokenization_bug import config as config_lib
 from tasks.tokenization_bug import investigation
 from tasks.tokenization_bug import training
+from tff_gen_debug.datasets import docstrings
+from tff_gen_debug.datasets import stackoverflow
 
 # Each runs all of the task, two models with and two without the bug.
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tff_runtime")]
@@ -100,6 +103,54 @@ def test_a_real_budget_is_kept_by_everything_together(tmp_path):
   assert report["privacy"]["rounds"] == 2
   assert report["privacy"]["epsilon"] == pytest.approx(ledger.epsilon())
   assert 7.9 < plan.epsilon() <= 8.0
+
+
+def _write_stackoverflow(directory):
+  """The docstrings of some users in a file like TFF's Stack Overflow."""
+  train, test = docstrings.load_data()
+  splits = {client_id: "train" for client_id in train.client_ids[:30]}
+  splits.update({client_id: "heldout" for client_id in test.client_ids[:10]})
+  splits.update({client_id: "test" for client_id in test.client_ids[10:12]})
+
+  def sentences(client_id):
+    users = train if splits[client_id] == "train" else test
+    return users.create_tf_dataset_for_client(client_id).take(32)
+
+  tff.simulation.datasets.save_to_sql_client_data(
+    list(splits),
+    sentences,
+    os.path.join(directory, stackoverflow.FILE_NAME),
+    split_names_by_client_id=splits,
+  )
+
+
+def test_the_paper_preset_reads_stack_overflow(tmp_path):
+  _write_stackoverflow(str(tmp_path))
+  config = dataclasses.replace(
+    config_lib.PRESETS["paper"],
+    cache_dir=str(tmp_path),
+    # TFF's published word counts are of the true file.
+    vocabulary_users="held_out",
+    vocabulary_size=500,
+    clients_per_round=5.0,
+    word_rounds=1,
+    word_units=32,
+    char_rounds=1,
+    char_units=32,
+    char_projection=16,
+    num_draws=300,
+    num_sentences=100,
+  )
+  folder = str(tmp_path / "out")
+  investigation.run(config, folder)
+  report = _report(folder)
+  assert report["config"]["dataset"] == "stackoverflow"
+  assert report["metrics"]["num_users"] == 30
+  assert report["metrics"]["vocabulary_size"] == 500
+  assert not report["privacy"]["simulated"]
+  # The held-out users' text is not what is protected, so nothing else is let
+  # out.
+  assert all(r["private"] for r in report["privacy"]["releases"])
 
 
 @pytest.mark.parametrize("bug", ["join_first_words", "split_apostrophes"])
