@@ -98,6 +98,29 @@ def test_positions_are_the_callers():
   assert not has_marker_between([0, 1, 2, 100])
 
 
+def test_a_logarithmic_scale_has_equal_factors_equally_far_apart():
+  def markers(x, **kwargs):
+    picture = _chart({"a": [1.0] * len(x)}, x=x, **kwargs)
+    rows, columns = _pixels(picture, _BLUE)
+    columns = np.unique(columns[rows == _line(picture, _BLUE) - 4])
+    starts = columns[np.diff(columns, prepend=-9) > 1]
+    # The legend's own marker is to the right of, or on, the last one.
+    return starts[: len(x)]
+
+  distances = np.diff(markers([1, 10, 100], log_x=True))
+  assert distances[0] == pytest.approx(distances[1], abs=3)
+  linear = np.diff(markers([1, 10, 100]))
+  assert linear[1] > 5 * linear[0]
+
+
+def test_factors_of_values_can_be_shown():
+  series = {"a": [1.0] * 5, "b": [10.0] * 5, "c": [100.0] * 5}
+  picture = _chart(series, log_y=True)
+  one, ten, hundred = (_line(picture, c) for c in (_BLUE, _ORANGE, _GREEN))
+  assert one - ten == pytest.approx(ten - hundred, abs=3)
+  _chart({"a": [0.0, 1.0, -1.0, 2.0]}, log_y=True)
+
+
 @pytest.mark.parametrize(
   "series, kwargs, message",
   [
@@ -109,6 +132,7 @@ def test_positions_are_the_callers():
     ({"a": [1]}, dict(errors={"b": [1]}), "'b'"),
     ({"a": [1]}, dict(errors={"a": [1, 2]}), "1 values, got 2"),
     ({"a": [1]}, dict(errors={"a": [-1]}), "negative"),
+    ({"a": [1, 2]}, dict(x=[0, 1], log_x=True), "x must be positive"),
   ],
 )
 def test_bad_charts_are_named(series, kwargs, message):

@@ -35,6 +35,8 @@ def line_chart(
   x: Optional[Sequence[float]] = None,
   errors: Optional[Mapping[str, Sequence[float]]] = None,
   as_percent: bool = False,
+  log_x: bool = False,
+  log_y: bool = False,
 ) -> bytes:
   """Draws lines with markers, a legend and labelled axes.
 
@@ -49,13 +51,16 @@ def line_chart(
     x: n positions; by default 1, 2, ..., n.
     errors: Name -> n half lengths of error bars, >= 0, for some of the series.
     as_percent: Whether to show shares as percentages.
+    log_x: Whether positions are on a logarithmic scale; they must be positive.
+    log_y: Whether values are; those that are not positive leave a gap.
 
   Returns:
     The bytes of a PNG file of 1050 x 600 pixels.
 
   Raises:
     ValueError: If there are too few or too many series, lengths differ, or
-      `errors` has another key or a negative number.
+      `errors` has another key or a negative number, or a position on a
+      logarithmic scale is not positive.
   """
   if not 1 <= len(series) <= len(_COLORS):
     raise ValueError(
@@ -68,6 +73,8 @@ def line_chart(
   positions = np.arange(1, length + 1) if x is None else np.asarray(x)
   if positions.shape != (length,):
     raise ValueError(f"x must have {length} positions, got {len(positions)}")
+  if log_x and np.any(positions <= 0):
+    raise ValueError(f"x must be positive with log_x, got {min(positions)}")
   bar_lengths = _check_errors(errors or {}, series, length)
 
   figure = matplotlib.figure.Figure(
@@ -93,7 +100,18 @@ def line_chart(
         capsize=2.5,
       )
     )
-  if lowest >= 0:
+  if log_x:
+    axes.set_xscale("log")
+    # The positions themselves, not powers of ten.
+    axes.set_xticks(positions, [f"{p:g}" for p in positions])
+    axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+  if log_y:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(
+      matplotlib.ticker.StrMethodFormatter("{x:g}")
+    )
+    axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+  elif lowest >= 0:
     axes.set_ylim(bottom=0)
   # Names and labels may be data: a dollar sign must not start a formula, nor
   # an underscore hide a name from the legend, which a hair space prevents.
