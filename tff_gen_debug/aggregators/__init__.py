@@ -1,6 +1,9 @@
 """What happens to client updates on their way to the server."""
 
 from tff_gen_debug.aggregators.adaptive import adaptive_gaussian_mean_factory
+from tff_gen_debug.aggregators.distributed_topagg import (
+  DistributedTopAggFactory,
+)
 from tff_gen_debug.aggregators.gaussian import gaussian_mean_factory
 from tff_gen_debug.aggregators.non_finite import NonFiniteGuardFactory
 from tff_gen_debug.aggregators.random_k import RandomKFactory
@@ -13,6 +16,7 @@ from tff_gen_debug.aggregators.uniform import UniformWeightFactory
 from tff_gen_debug.aggregators.wide_sum import WideSumFactory
 
 __all__ = [
+  "DistributedTopAggFactory",
   "NonFiniteGuardFactory",
   "RandomKFactory",
   "TopAggFactory",

@@ -43,6 +43,22 @@ class TopAggFactory(tff.aggregators.UnweightedAggregationFactory):
   `tff.aggregators.differential_privacy.extract_dp_event_from_state(state)`, to
   be wrapped in the event of the sampling.
 
+  Composition: this is an unweighted aggregation; where a weighted one is asked
+  for, as by `tff.learning.algorithms.build_fed_sgd`, use
+  `tff.aggregators.as_weighted_aggregator`, which ignores the weights. Inside a
+  rotation the vote is about rotated coordinates, padding included. Clipping
+  outside changes neither signs nor order; zeroing takes a client's votes away.
+  *Not* covered by the guarantee, because they are exact, without noise:
+
+  *   The counts that `tff.aggregators.clipping_factory` and `zeroing_factory`
+      measure, and adaptive norms, which are quantiles of clients' norms.
+  *   `tff.learning.add_debug_measurements`, and the training metrics of
+      `tff.learning.algorithms`.
+  *   The mean of clients' full gradients that `build_unweighted_mime_lite` adds
+      to its optimizer's state, unless its `full_gradient_aggregator` is a
+      TopAggFactory as well. Such a round is two votes of one cohort, together a
+      `GaussianDpEvent` of `noise_multiplier` / sqrt(2).
+
   Edge cases: an update of zeros, or with a NaN or infinity, votes nowhere and
   still counts as a client; an empty cohort is a vote about noise. Without
   noise a sum of 0 gives 0 for a threshold of 0. TFF 0.87 has no bfloat16
@@ -79,10 +95,12 @@ class TopAggFactory(tff.aggregators.UnweightedAggregationFactory):
       stochastic: Whether a client draws its votes, with a probability that
         grows with the entry, or votes with the signs.
       neighboring_relation: "add_or_remove_one" or "replace_one".
-      sum_factory: Sums the votes, which it gets as int32 tensors in the
-        structure of an update, without raising a client's L2 norm; say
-        `tff.aggregators.SumFactory()`. By default votes travel as int8 and are
-        added in int32.
+      sum_factory: Adds the votes, int32 tensors in the structure of an update,
+        say `tff.aggregators.SumFactory()`. The guarantee rests on the sum being
+        exact: not averaged, scaled, clipped, rounded or wrapped around (as by a
+        `SecureModularSumFactory` of less than the cohort), of which `create`
+        sees only what changes types. What it measures is without noise. By
+        default votes travel as int8 and are added in int32.
 
     Raises:
       TypeError: If an argument has the wrong type.
@@ -115,7 +133,10 @@ class TopAggFactory(tff.aggregators.UnweightedAggregationFactory):
       vote_dtype=tf.int8 if sum_factory is None else tf.int32,
     )
     self._noised_sum = tff.aggregators.DifferentiallyPrivateFactory(
-      self._query, sum_factory or wide_sum.WideSumFactory()
+      self._query,
+      wide_sum.WideSumFactory()
+      if sum_factory is None
+      else _SumOfVotes(sum_factory),
     )
 
   def create(self, value_type) -> tff.templates.AggregationProcess:
@@ -131,14 +152,20 @@ class TopAggFactory(tff.aggregators.UnweightedAggregationFactory):
 
     Raises:
       TypeError: If an update has a tensor that is not floating, or of unknown
-        shape.
+        shape; or if `sum_factory` takes no int32 votes, or returns another type
+        than it gets.
       ValueError: If an update has fewer than `top_k` coordinates.
     """
     specs = tff.types.type_to_tf_tensor_specs(value_type)
     top_k_votes.check_top_k(self._query.top_k, specs)
     process = self._noised_sum.create(value_type)
-    decide = tff.tensorflow.computation(
-      lambda sums: self._decide(sums, specs),
+    to_step = tff.tensorflow.computation(
+      lambda sums: decide(
+        sums,
+        specs,
+        least=self._threshold * self._clients,
+        step_size=self._step_size,
+      ),
       process.next.type_signature.result.result.member,
     )
 
@@ -150,21 +177,55 @@ class TopAggFactory(tff.aggregators.UnweightedAggregationFactory):
       output = process.next(state, value)
       return tff.templates.MeasuredProcessOutput(
         output.state,
-        tff.federated_map(decide, output.result),
+        tff.federated_map(to_step, output.result),
         output.measurements,
       )
 
     return tff.templates.AggregationProcess(process.initialize, next_fn)
 
-  def _decide(self, sums: Any, specs: Any) -> Any:
-    """The step of each coordinate, in the dtypes of an update."""
-    least = self._threshold * self._clients
 
-    def decide(total, spec):
-      sign = tf.where(tf.abs(total) > least, tf.sign(total), 0.0)
-      return tf.cast(self._step_size * sign, spec.dtype)
+class _SumOfVotes(tff.aggregators.UnweightedAggregationFactory):
+  """The sum that a user chose, unless its types show that it is none."""
 
-    return tf.nest.map_structure(decide, sums, specs)
+  def __init__(self, inner: tff.aggregators.UnweightedAggregationFactory):
+    self._inner = inner
+
+  def create(self, value_type) -> tff.templates.AggregationProcess:
+    name = type(self._inner).__name__
+    try:
+      process = self._inner.create(value_type)
+    except (TypeError, ValueError, tf.errors.OpError) as error:
+      raise TypeError(
+        f"sum_factory must add int32 votes, but {name} refuses {value_type}:"
+        f" {error}"
+      ) from error
+    result_type = process.next.type_signature.result.result.member
+    if not result_type.is_equivalent_to(value_type):
+      raise TypeError(
+        "sum_factory must return exact sums, in the type of the votes,"
+        f" {value_type}, but {name} returns {result_type}"
+      )
+    return process
+
+
+def decide(sums: Any, specs: Any, *, least: float, step_size: float) -> Any:
+  """The step that a vote is for: the sign of each sum above a threshold.
+
+  Args:
+    sums: A structure of floating tensors of, maybe noised, sums of votes.
+    specs: `tf.TensorSpec`s of an update, in the same structure.
+    least: What a sum has to exceed in magnitude, in votes.
+    step_size: Magnitude of the result where it isn't 0.
+
+  Returns:
+    The step of each coordinate, in the dtypes of an update.
+  """
+
+  def step(total, spec):
+    sign = tf.where(tf.abs(total) > least, tf.sign(total), 0.0)
+    return tf.cast(step_size * sign, spec.dtype)
+
+  return tf.nest.map_structure(step, sums, specs)
 
 
 def topagg_factory(

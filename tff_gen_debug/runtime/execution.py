@@ -4,6 +4,7 @@ Built from TFF's public parts as `tff.backends.native` builds its own: a gRPC
 stub, a remote executor over it, an executor factory, and a context that
 compiles for the native backend. Added is what the stock context lacks:
 
+*   Secure sums are simulated; see `compilation`.
 *   A dead worker is told apart from a failing computation, and a computation
     is repeated so many times and no more. TFF 0.87 repeats after every
     `UNAVAILABLE` or `FAILED_PRECONDITION`, so that a computation which crashes
@@ -28,6 +29,7 @@ from typing import Any, FrozenSet, Optional, Tuple
 import grpc
 import tensorflow_federated as tff
 
+from tff_gen_debug.runtime import compilation
 from tff_gen_debug.runtime import worker_process
 
 _CHANNEL_OPTIONS = (
@@ -216,7 +218,7 @@ class RestartingContext(tff.framework.SyncContext):
     self._lock = threading.RLock()
     self._context = tff.framework.SyncExecutionContext(
       executor_fn=factory,
-      compiler_fn=tff.backends.native.desugar_and_transform_to_native,
+      compiler_fn=compilation.to_native,
       transform_args=tff.tensorflow.transform_args,
       transform_result=tff.tensorflow.transform_result,
     )

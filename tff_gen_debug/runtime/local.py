@@ -193,6 +193,7 @@ def use_local_runtime(
   *   Clients run one a core with one thread each, which is the fastest for many
       clients with small models. TFF runs them all at once.
   *   All threads compute on it, not only the one that called this.
+  *   Secure sums are simulated in the clear; one warning says so.
 
   Calling this again closes the runtime of the call before.
 

@@ -1,0 +1,380 @@
+"""The plan of a run whose clients add the noise: distributed privacy."""
+
+import dataclasses
+import math
+from typing import Any, Dict, Iterable, List, Optional, Tuple
+
+import dp_accounting
+
+from tff_gen_debug.privacy import accounting
+from tff_gen_debug.privacy import calibration
+from tff_gen_debug.privacy import discrete_gaussian
+from tff_gen_debug.privacy import epoch_sampling
+from tff_gen_debug.privacy import ledger as ledger_lib
+from tff_gen_debug.privacy import neighbors
+from tff_gen_debug.privacy import validation
+
+# Votes that are replaced by nothing move their sum as those of a client who
+# comes or goes would.
+_SENSITIVITY_FACTORS = {
+  "replace_special": neighbors.SENSITIVITY_FACTORS["add_or_remove_one"],
+  "replace_one": neighbors.SENSITIVITY_FACTORS["replace_one"],
+}
+
+# From here on a sum of discrete Gaussians is as good as one:
+# `discrete_gaussian.gap` is below 1e-37, for any number of clients.
+_LEAST_SHARE = 3
+# A client's noise is a whole number, rounded up by so much at most.
+_MOST_ROUNDING = 0.01
+_LEAST_NOISE_MULTIPLIER = 1e-9
+
+
+@dataclasses.dataclass(frozen=True)
+class DistributedPlan:
+  """A private run of TopAgg in which clients add the noise, not the server.
+
+  A client votes -1 or 1 on at most `top_k` of the `update_size` coordinates of
+  its update (Wang et al., 2021, DataLens, arXiv 2103.11109), adds its share of
+  discrete Gaussian noise to all of them, and takes part in a secure summation,
+  which shows the server nothing but the noised sum (Kairouz, Liu and Steinke,
+  2021, arXiv 2102.06387). The server is trusted to follow the protocol, not
+  with the updates. The unit of privacy is the user.
+
+    plan = DistributedPlan(
+      population=100_000,
+      clients_per_round=1000,
+      min_clients_per_round=800,
+      rounds=200,
+      top_k=1000,
+      update_size=100_000,
+      noise_multiplier=4.0,
+    )
+    plan.epsilon()  # 1.48
+    plan.calibrate(target_epsilon=1.0).noise_multiplier
+
+  Formal guarantees: `(epsilon(), delta)`-DP for neighbours of which one has
+  some user's data replaced by nothing ("replace_special": that user still takes
+  part, votes nowhere and adds noise), or by any other ("replace_one"). It holds
+  for everybody who sees the sums, the server and up to `colluding_clients`
+  clients included, who know their own noise, and for those who know who takes
+  part. It asks that cohorts are drawn by `sampler`, that who drops out doesn't
+  depend on the users' data, that no sum of fewer than `min_clients_per_round`
+  clients can be opened, and that nothing else is released.
+
+  *   **Dropped clients** take their noise with them, so what is accounted is
+      the noise of the fewest honest clients whose sum is accepted. More noise
+      costs less. In a deployment the protocol has to enforce the minimum, as
+      its threshold of surviving clients (Bonawitz et al., 2017): a check by the
+      server, such as that of `aggregators.DistributedTopAggFactory`, protects
+      those who see the model, but not from the server.
+  *   **add_or_remove_one** is refused. A user who is not there adds no noise
+      either, and that shows: from the noise of n clients to that of n - 1 there
+      is a divergence of about `update_size` / (4 n^2), however much noise it
+      is, and the server of a secure summation knows its clients anyway.
+  *   **No amplification by sampling** is claimed. It holds against those who
+      don't know the cohort, and here the server draws it. What counts instead
+      is in how many rounds a user takes part: once an epoch with `sampler`,
+      which a client can see to for itself.
+
+  Edge cases: a noise multiplier of 0 is legal and costs an infinite epsilon. A
+  run shorter than an epoch costs one round, and one in which everybody takes
+  part every time costs all of its rounds.
+
+  Attributes:
+    population: Number of users, at least 1.
+    clients_per_round: Clients who are asked in every round, in [1,
+      population]; no sum has more.
+    min_clients_per_round: The fewest clients whose sum is accepted, in [1,
+      clients_per_round].
+    rounds: Number of rounds, at least 1.
+    top_k: Coordinates that a client votes on, in [1, update_size].
+    update_size: Coordinates of an update, of all its tensors together.
+    noise_multiplier: Standard deviation of the noise of the fewest honest
+      clients together, divided by the sensitivity of the sum of votes, which
+      is sqrt(top_k), and twice that for "replace_one"; 0, or at least 1e-9.
+    delta: In (0, 1); None becomes 1 / population. Above that a warning is
+      issued, since such a delta permits exposing some user outright.
+    colluding_clients: Clients in a sum who may tell the server their noise, or
+      add none, in [0, min_clients_per_round). Clients that a server makes up
+      are such.
+    neighboring_relation: "replace_special" or "replace_one".
+    accountant: "rdp" or "rdp_classic"; see `accounting`.
+
+  Raises:
+    TypeError: An argument has the wrong type.
+    ValueError: An argument is out of range, or there is no theorem for it.
+  """
+
+  population: int
+  clients_per_round: int
+  min_clients_per_round: int
+  rounds: int
+  top_k: int
+  update_size: int
+  noise_multiplier: float
+  delta: Optional[float] = None
+  colluding_clients: int = 0
+  neighboring_relation: str = "replace_special"
+  accountant: str = "rdp"
+
+  def __post_init__(self):
+    checked: Dict[str, Any] = {
+      name: validation.integer(name, getattr(self, name), least)
+      for name, least in (
+        ("population", 1),
+        ("clients_per_round", 1),
+        ("min_clients_per_round", 1),
+        ("rounds", 1),
+        ("top_k", 1),
+        ("update_size", 1),
+        ("colluding_clients", 0),
+      )
+    }
+    checked["noise_multiplier"] = validation.non_negative(
+      "noise_multiplier", self.noise_multiplier
+    )
+    if 0 < checked["noise_multiplier"] < _LEAST_NOISE_MULTIPLIER:
+      raise ValueError(
+        f"noise_multiplier must be 0 or at least {_LEAST_NOISE_MULTIPLIER}, for"
+        f" votes of a finite weight, got {self.noise_multiplier!r}"
+      )
+    checked["delta"] = validation.delta(self.delta, checked["population"])
+    for name, value in checked.items():
+      object.__setattr__(self, name, value)
+    _check_at_most(self, "clients_per_round", "population")
+    _check_at_most(self, "min_clients_per_round", "clients_per_round")
+    _check_at_most(self, "top_k", "update_size")
+    if self.colluding_clients >= self.min_clients_per_round:
+      raise ValueError(
+        "colluding_clients must be less than min_clients_per_round"
+        f" ({self.min_clients_per_round}), so that somebody's noise is secret,"
+        f" got {self.colluding_clients}"
+      )
+    if self.neighboring_relation == "add_or_remove_one":
+      raise ValueError(
+        "neighboring_relation must not be 'add_or_remove_one' where clients add"
+        " the noise: a removed client's share of it is missing too, which shows"
+        " in update_size coordinates; use 'replace_special', by which a client"
+        " takes part and votes nowhere, or 'replace_one'"
+      )
+    validation.one_of(
+      "neighboring_relation",
+      self.neighboring_relation,
+      tuple(_SENSITIVITY_FACTORS),
+    )
+    validation.one_of("accountant", self.accountant, accounting.ACCOUNTANTS)
+    if self.accountant == "pld":
+      raise ValueError(
+        "accountant must be 'rdp' or 'rdp_classic', got 'pld': the sum of"
+        " discrete Gaussians has a bound in Renyi DP only"
+      )
+
+  @property
+  def honest_clients(self) -> int:
+    """Clients whose noise is secret, at least."""
+    return self.min_clients_per_round - self.colluding_clients
+
+  @property
+  def l2_sensitivity(self) -> float:
+    """How far the sum of votes moves between neighbours, at most."""
+    return _SENSITIVITY_FACTORS[self.neighboring_relation] * math.sqrt(
+      self.top_k
+    )
+
+  @property
+  def vote_weight(self) -> int:
+    """What a vote counts for in the sum: as an integer, at least 1.
+
+    Noise on integers is well understood from a standard deviation of about 1
+    only, and its sampler knows whole ones. Where many clients share little
+    noise, votes are therefore made larger rather than the noise coarser.
+    """
+    return self._share[0]
+
+  @property
+  def share_stddev(self) -> int:
+    """Standard deviation of one client's noise; in votes / `vote_weight`."""
+    return self._share[1]
+
+  @property
+  def _share(self) -> Tuple[int, int]:
+    wanted = self._wanted_share
+    if not wanted:
+      return 1, 0
+    stddev = max(_LEAST_SHARE, math.ceil(wanted))
+    while True:
+      # The largest weight for which this is enough noise.
+      weight = math.floor(stddev / wanted)
+      if stddev <= (1 + _MOST_ROUNDING) * weight * wanted:
+        return weight, stddev
+      stddev += 1
+
+  @property
+  def _wanted_share(self) -> float:
+    """One client's noise in votes, before it is made a whole number."""
+    return (
+      self.noise_multiplier
+      * self.l2_sensitivity
+      / math.sqrt(self.honest_clients)
+    )
+
+  def noise_stddev(self, clients: int) -> float:
+    """Standard deviation of the noise on a sum of votes, in votes.
+
+    Args:
+      clients: Clients in the sum, at least 0.
+
+    Raises:
+      TypeError: `clients` is not an integer.
+      ValueError: `clients` is negative.
+    """
+    clients = validation.integer("clients", clients, 0)
+    return math.sqrt(clients) * self.share_stddev / self.vote_weight
+
+  @property
+  def vote_event(self) -> dp_accounting.DpEvent:
+    """What a round costs those who take part: that of a Gaussian mechanism.
+
+    The equality is one of Renyi divergences: the event is for Renyi accountants
+    and must not be wrapped in one of sampling.
+    """
+    if not self.noise_multiplier:
+      return dp_accounting.GaussianDpEvent(0.0)
+    factor = _SENSITIVITY_FACTORS[self.neighboring_relation]
+    weight = self.vote_weight
+    return dp_accounting.GaussianDpEvent(
+      1
+      / discrete_gaussian.concentrated_epsilon(
+        l2_norm=weight * self.l2_sensitivity,
+        l1_norm=weight * factor * self.top_k,
+        dimension=self.update_size,
+        # Not rounded up, for a cost that falls smoothly as noise grows.
+        share_stddev=weight * self._wanted_share,
+        shares=self.honest_clients,
+      )
+    )
+
+  @property
+  def epoch_rounds(self) -> int:
+    """Rounds in which nobody takes part twice."""
+    return min(self.population // self.clients_per_round, self.rounds)
+
+  def round_event(self, round_num: int) -> dp_accounting.DpEvent:
+    """What to charge for one round: a vote of everybody, once an epoch.
+
+    Args:
+      round_num: Counted from 0.
+
+    Returns:
+      `vote_event` for the first round of each epoch, and a `NoOpDpEvent` for
+      the others, whose clients are different ones.
+
+    Raises:
+      TypeError: `round_num` is not an integer.
+      ValueError: `round_num` is negative.
+    """
+    round_num = validation.integer("round_num", round_num, 0)
+    if round_num % self.epoch_rounds:
+      return dp_accounting.NoOpDpEvent()
+    return self.vote_event
+
+  def events_after(
+    self, rounds: int
+  ) -> List[Tuple[dp_accounting.DpEvent, int]]:
+    """The events of some rounds, each with its count."""
+    epochs = -(-rounds // self.epoch_rounds)
+    return [(self.vote_event, epochs)] if epochs else []
+
+  def epsilon(self) -> float:
+    """Epsilon after all rounds; `inf` without noise."""
+    return self.epsilon_after(self.rounds)
+
+  def epsilon_after(self, rounds: int) -> float:
+    """Epsilon after some rounds.
+
+    Args:
+      rounds: At least 0; may exceed `self.rounds`.
+
+    Raises:
+      TypeError: `rounds` is not an integer.
+      ValueError: `rounds` is negative.
+    """
+    return accounting.epsilon(
+      self.events_after(validation.integer("rounds", rounds, 0)),
+      delta=self._delta,
+      accountant=self.accountant,
+      neighboring_relation=self.neighboring_relation,
+    )
+
+  def calibrate(self, *, target_epsilon: float) -> "DistributedPlan":
+    """Returns this plan with the noise that spends a privacy budget.
+
+    Args:
+      target_epsilon: The budget for all rounds, finite and above 0.
+
+    Returns:
+      A plan equal to this one but for its noise multiplier, with an epsilon in
+      [0.99 target_epsilon, target_epsilon].
+
+    Raises:
+      TypeError: `target_epsilon` is not a number.
+      ValueError: The target is out of range or out of the accountant's reach.
+    """
+
+    def epsilon_of(noise_multiplier: float) -> float:
+      return dataclasses.replace(
+        self, noise_multiplier=noise_multiplier
+      ).epsilon()
+
+    noise_multiplier = calibration.noise_multiplier_for(
+      epsilon_of, target_epsilon
+    )
+    return dataclasses.replace(self, noise_multiplier=noise_multiplier)
+
+  def sampler(
+    self, client_ids: Iterable[str], seed: int
+  ) -> epoch_sampling.ShuffledEpochSampler:
+    """Returns the sampler of the cohorts that this plan accounts for.
+
+    Args:
+      client_ids: All users; as many as `population`.
+      seed: In [0, 2**128).
+
+    Raises:
+      TypeError: An argument has the wrong type.
+      ValueError: The number of ids is not the population, or an id appears
+        twice.
+    """
+    ids = list(client_ids)
+    if len(ids) != self.population:
+      raise ValueError(
+        f"client_ids must be the whole population of {self.population}, got"
+        f" {len(ids)}"
+      )
+    return epoch_sampling.ShuffledEpochSampler(
+      ids,
+      clients_per_round=self.clients_per_round,
+      epoch_rounds=self.epoch_rounds,
+      seed=seed,
+    )
+
+  def new_ledger(self) -> ledger_lib.PrivacyLedger:
+    """Returns an empty ledger with the plan's delta, relation, accountant."""
+    return ledger_lib.PrivacyLedger(
+      self._delta,
+      neighboring_relation=self.neighboring_relation,
+      accountant=self.accountant,
+    )
+
+  @property
+  def _delta(self) -> float:
+    # `delta` is None only in the constructor's argument.
+    return float(self.delta)  # type: ignore[arg-type]
+
+
+def _check_at_most(plan: DistributedPlan, name: str, bound: str) -> None:
+  if getattr(plan, name) > getattr(plan, bound):
+    raise ValueError(
+      f"{name} must be at most {bound} ({getattr(plan, bound)}), got"
+      f" {getattr(plan, name)!r}"
+    )

@@ -1,0 +1,45 @@
+"""Compiles computations for a worker that knows no cryptography."""
+
+import functools
+import logging
+from typing import Any
+
+import tensorflow_federated as tff
+
+# How TFF's protocol buffers name `tff.federated_secure_sum` and its kin.
+_SECURE_INTRINSICS = (
+  b"federated_secure_sum",
+  b"federated_secure_modular_sum",
+  b"federated_secure_select",
+)
+
+
+def to_native(comp: Any) -> Any:
+  """Compiles for TFF's native backend, with secure sums as plain ones.
+
+  TFF's local workers refuse the intrinsics of secure aggregation, which need a
+  cryptographic protocol between devices. In a simulation all clients are on
+  this machine anyway, so here the same numbers are added in the clear, as in
+  TFF's own tests. The first time a warning says so: the results are those of a
+  deployment, its protection is not.
+
+  Args:
+    comp: The `tff.Computation` to compile.
+
+  Returns:
+    The compiled computation.
+  """
+  serialized = tff.framework.serialize_computation(comp).SerializeToString()
+  if any(name in serialized for name in _SECURE_INTRINSICS):
+    _warn_once()
+    comp = tff.backends.test.replace_secure_intrinsics_with_bodies(comp)
+  return tff.backends.native.desugar_and_transform_to_native(comp)
+
+
+@functools.cache
+def _warn_once() -> None:
+  logging.getLogger(__name__).warning(
+    "Simulating secure aggregation: this runtime adds the clients' values in "
+    "the clear, without cryptography. Results are those of a deployment, but "
+    "whoever can read this process can read every client's value."
+  )
