@@ -1,0 +1,176 @@
+"""What one run of the task is, and the ways to run it."""
+
+from collections.abc import Callable
+import dataclasses
+import math
+from typing import TypeVar
+
+from tasks import configuration
+
+_T = TypeVar("_T")
+
+_DATASETS = ("handwriting", "fashion_mnist", "emnist")
+QUESTIONS = ("epsilon", "top_k", "threshold", "votes", "overlap", "examples")
+
+_field = configuration.field
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """The config; each field's help says what it is.
+
+  Lists are comma-separated strings, so that each field is a flag.
+  """
+
+  dataset: str = _field("handwriting", f"Whose images: {', '.join(_DATASETS)}.")
+  cache_dir: str = _field(
+    "", "Where the images are or will be; the loader's own place by default."
+  )
+  all_blocks: bool = _field(
+    False, "handwriting: whether to take all 288 blocks, not the embedded 203."
+  )
+  images_per_user: int = _field(
+    13, "Images of a user; blocks of handwriting are cut into such users."
+  )
+  alpha: float = _field(
+    1.0, "fashion_mnist: concentration of the users' class shares (Dirichlet)."
+  )
+  conv_widths: str = _field("4,8,8", "Channels of the CNN's convolutions.")
+  dense_width: int = _field(16, "Units of its hidden dense layer.")
+  rounds: int = _field(100, "Rounds of a training.")
+  users_per_round: float = _field(100.0, "Expected users a round.")
+  batch_size: int = _field(13, "A user's images a batch.")
+  client_steps: int = _field(2, "At most how many batches of a user a round.")
+  client_learning_rate: float = _field(0.1, "SGD of the users.")
+  questions: str = _field(
+    ",".join(QUESTIONS), "What to ask; the README says what each is."
+  )
+  epsilons: str = _field(
+    "1,2,4,8,inf", "Budgets of a training; inf is without noise."
+  )
+  detail_epsilon: float = _field(
+    4.0, "The budget of the questions about TopAgg's settings."
+  )
+  top_shares: str = _field(
+    "0.001,0.01,0.1,1", "top_k, as shares of the model's weights."
+  )
+  thresholds: str = _field(
+    "0,0.02,0.05,0.1", "Shares of the expected users that a vote must exceed."
+  )
+  coordinate_clips: str = _field(
+    "0,0.03,0.003",
+    "Entries above which a stochastic vote is certain; 0 for a user's largest.",
+  )
+  step_sizes: str = _field(
+    "0.001,0.003,0.01", "To choose from: the step of a weight that is voted on."
+  )
+  server_learning_rates: str = _field(
+    "0.3,1,3", "To choose from: the server's, where means are aggregated."
+  )
+  clip_norms: str = _field("0.3,1", "To choose from: of updates, in L2 norm.")
+  example_steps: int = _field(
+    200, "Steps of DP-SGD, where the unit of privacy is one image."
+  )
+  examples_per_step: float = _field(200.0, "Expected images a step of it.")
+  delta: float = _field(0.0, "The delta of epsilon; 0 for 1 / users or images.")
+  accountant: str = _field("rdp", "rdp, rdp_classic or pld.")
+  seeds: str = _field("1,2,3", "Of the trainings that the test set sees.")
+  tuning_seed: int = _field(100, "Of those that choose, by validation.")
+
+  def __post_init__(self):
+    configuration.check_choice("dataset", self.dataset, _DATASETS)
+    for question in strings(self.questions):
+      configuration.check_choice("questions", question, QUESTIONS)
+    for name in (
+      "images_per_user",
+      "dense_width",
+      "rounds",
+      "batch_size",
+      "client_steps",
+      "example_steps",
+    ):
+      configuration.check_least(name, getattr(self, name), 1)
+    configuration.check_least("delta", self.delta, 0)
+    for name in (
+      "epsilons",
+      "top_shares",
+      "thresholds",
+      "coordinate_clips",
+      "step_sizes",
+      "server_learning_rates",
+      "clip_norms",
+    ):
+      _check_list(name, getattr(self, name), numbers)
+    _check_list("seeds", self.seeds, integers)
+    if len(integers(self.seeds)) < 2:
+      raise ValueError(f"seeds must be two or more, got {self.seeds!r}")
+    if self.tuning_seed in integers(self.seeds):
+      raise ValueError(
+        f"tuning_seed must not be one of seeds, got {self.tuning_seed}"
+      )
+    if not 0 < max(numbers(self.top_shares)) <= 1:
+      raise ValueError(f"top_shares must be in (0, 1], got {self.top_shares!r}")
+
+
+def strings(text: str) -> list[str]:
+  """The items of a comma-separated list."""
+  return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def numbers(text: str) -> list[float]:
+  """Non-negative numbers, `inf` among them."""
+  values = [float(item) for item in strings(text)]
+  if any(math.isnan(value) or value < 0 for value in values):
+    raise ValueError(f"numbers must not be negative, got {text!r}")
+  return values
+
+
+def integers(text: str) -> list[int]:
+  """Integers."""
+  return [int(item) for item in strings(text)]
+
+
+def _check_list(name: str, text: str, parse: Callable[[str], list[_T]]) -> None:
+  try:
+    values = parse(text)
+  except ValueError as error:
+    raise ValueError(f"{name} must be numbers, got {text!r}") from error
+  if not values or len(set(values)) < len(values):
+    raise ValueError(f"{name} must be distinct numbers, got {text!r}")
+
+
+PRESETS = {
+  # Two budgets and few settings: which way it goes, in minutes.
+  "demo": Config(
+    epsilons="1,8",
+    detail_epsilon=8.0,
+    top_shares="0.01,0.1,1",
+    thresholds="0,0.05",
+    coordinate_clips="0,0.003",
+    step_sizes="0.003,0.01",
+    server_learning_rates="1,3",
+    clip_norms="0.3",
+    questions="epsilon,top_k,threshold,votes,overlap",
+  ),
+  # All questions on all budgets.
+  "paper": Config(),
+  # Everything that paper does, too briefly to be worth reading.
+  "smoke": Config(
+    conv_widths="2,2,2",
+    dense_width=4,
+    rounds=2,
+    users_per_round=10.0,
+    client_steps=1,
+    epsilons="8,inf",
+    detail_epsilon=8.0,
+    top_shares="0.1,1",
+    thresholds="0,0.1",
+    coordinate_clips="0,0.01",
+    step_sizes="0.01",
+    server_learning_rates="1",
+    clip_norms="1",
+    example_steps=2,
+    examples_per_step=10.0,
+    seeds="1,2",
+  ),
+}

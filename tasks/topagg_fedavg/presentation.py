@@ -1,0 +1,262 @@
+"""From the questions' answers to findings and the report."""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tasks.topagg_fedavg import comparisons
+from tasks.topagg_fedavg import conclusions
+from tasks.topagg_fedavg import config as config_lib
+from tasks.topagg_fedavg import overlap as overlap_lib
+from tasks.topagg_fedavg import population as population_lib
+from tasks.topagg_fedavg import settings
+from tff_gen_debug import privacy
+from tff_gen_debug.debugging import charts
+from tff_gen_debug.debugging import report as report_lib
+
+_TITLES = {
+  "epsilon": "How well can a model be trained at a privacy budget?",
+  "top_k": "How many weights should a client vote on?",
+  "threshold": "Does a threshold help?",
+  "votes": "Should votes be drawn?",
+  "overlap": "Do clients vote on the same weights?",
+  "examples": "And where one image is the unit of privacy (DP-SGD)?",
+}
+_AXES = {
+  "epsilon": "epsilon",
+  "top_k": "share of the weights",
+  "threshold": "threshold, as a share of the expected users",
+  "examples": "epsilon",
+}
+
+
+def make_report(
+  config: config_lib.Config,
+  population: population_lib.Population,
+  num_weights: int,
+  answers: Mapping[str, Any],
+  wall_seconds: float,
+) -> report_lib.Report:
+  """Makes the report.
+
+  Args:
+    config: The config of the run.
+    population: The users.
+    num_weights: The size of an update.
+    answers: By question, what `comparisons` returns.
+    wall_seconds: How long the run took.
+
+  Returns:
+    The report.
+  """
+  plan = settings.make_plan(
+    config,
+    settings.Setting("topagg", config.detail_epsilon),
+    len(population.users),
+  )
+  releases = [
+    privacy.Release(
+      name="everything else",
+      what=(
+        "settings chosen, and trainings repeated, on the same users; epsilon "
+        "is what one training costs. The images are public"
+      ),
+    )
+  ]
+  sections: list[report_lib.Section] = []
+  for question, answer in answers.items():
+    sections += _sections(config, question, answer)
+  return report_lib.Report(
+    title="What does TopAgg do to training?",
+    question=(
+      "At the same epsilon, is a vote on the largest entries of the users' "
+      "updates better or worse than their clipped mean with Gaussian noise?"
+    ),
+    findings=[
+      finding
+      for question, answer in answers.items()
+      for finding in conclusions.FINDINGS[question](config, answer)
+    ],
+    sections=sections,
+    privacy=plan.to_dict(releases),
+    privacy_statement=plan.statement(releases),
+    releases=releases,
+    config=dataclasses.asdict(config),
+    metrics={
+      "num_users": len(population.users),
+      "num_images": len(population.pooled),
+      "num_validation_images": len(population.validation),
+      "num_test_images": len(population.test),
+      "num_weights": num_weights,
+      "answers": {q: _to_json(answer) for q, answer in answers.items()},
+    },
+    wall_seconds=wall_seconds,
+  )
+
+
+def _sections(
+  config: config_lib.Config, question: str, answer: Any
+) -> list[report_lib.Section]:
+  title = _TITLES[question]
+  if question == "overlap":
+    return [_overlap_chart(title, answer), _overlap_table(answer)]
+  if question == "votes":
+    return [_accuracy_table(title, config, {"": list(answer.values())}, answer)]
+  x = _positions(config, question)
+  chart = report_lib.ImageGrid(
+    title=title,
+    figures=[
+      report_lib.Figure(
+        label="Accuracy on test images",
+        png=charts.line_chart(
+          {name: [m.mean for m in row] for name, row in answer.items()},
+          errors={
+            name: [m.stddev for m in row] for name, row in answer.items()
+          },
+          x=x,
+          x_label=_AXES[question],
+          y_label="accuracy",
+          as_percent=True,
+          log_x=question != "threshold",
+        ),
+        caption=_caption(config, question),
+      )
+    ],
+  )
+  return [chart, _accuracy_table("In numbers", config, answer)]
+
+
+def _positions(config: config_lib.Config, question: str) -> list[float]:
+  if question == "top_k":
+    return config_lib.numbers(config.top_shares)
+  if question == "threshold":
+    return config_lib.numbers(config.thresholds)
+  epsilons = config_lib.numbers(config.epsilons)
+  finite = [e for e in epsilons if np.isfinite(e)]
+  # Without noise is drawn beyond the largest budget.
+  return [e if np.isfinite(e) else 4 * max(finite, default=1) for e in epsilons]
+
+
+def _caption(config: config_lib.Config, question: str) -> str:
+  caption = (
+    f"Mean and standard deviation of {len(config_lib.integers(config.seeds))} "
+    "trainings."
+  )
+  if question in ("top_k", "threshold"):
+    return f"{caption} Epsilon {config.detail_epsilon:g}."
+  if "inf" in config_lib.strings(config.epsilons):
+    caption += " Rightmost: without noise."
+  return caption
+
+
+def _accuracy_table(
+  title: str,
+  config: config_lib.Config,
+  rows: Mapping[str, Sequence[comparisons.Measured]],
+  names: Sequence[str] = (),
+) -> report_lib.Table:
+  """One row a measurement; `names` replace the methods' ones."""
+  measured = [m for row in rows.values() for m in row]
+  labels = list(names) or [m.setting.name for m in measured]
+  return report_lib.Table(
+    title=title,
+    columns=(
+      "aggregation",
+      "epsilon",
+      "top_k",
+      "threshold",
+      "step or rate",
+      "clip norm",
+      "validation",
+      "test",
+      "sd",
+    ),
+    rows=[
+      (
+        label,
+        f"{m.setting.epsilon:g}",
+        f"{m.setting.top_share:.1%}",
+        f"{m.setting.threshold:g}",
+        f"{m.chosen.rate:g}",
+        f"{m.chosen.clip_norm:g}" if m.chosen.clip_norm else None,
+        f"{m.validation:.1%}",
+        f"{m.mean:.1%}",
+        f"{m.stddev:.1%}",
+      )
+      for label, m in zip(labels, measured)
+    ],
+    text=(
+      "Steps, rates, clip norms and, where budgets are compared, top_k were "
+      "chosen by the validation images with a training of another seed."
+    ),
+  )
+
+
+def _overlap_chart(
+  title: str, answer: Mapping[str, Sequence[overlap_lib.Overlap]]
+) -> report_lib.ImageGrid:
+  first = next(iter(answer.values()))
+  return report_lib.ImageGrid(
+    title=title,
+    figures=[
+      report_lib.Figure(
+        label="What a vote is worth, relative to a full sign vote",
+        png=charts.line_chart(
+          {
+            "all on the same weights": [o.same_weights_gain for o in first],
+            **{name: [o.gain for o in row] for name, row in answer.items()},
+            "uniformly, agreeing": [o.uniform_gain for o in first],
+          },
+          x=[o.top_share for o in first],
+          x_label=_AXES["top_k"],
+          y_label="gain",
+          log_x=True,
+          log_y=True,
+        ),
+        caption=(
+          "The sum that a vote is part of, over the noise on it. Deterministic "
+          "votes of one cohort, without noise."
+        ),
+        simulation_only=True,
+      )
+    ],
+  )
+
+
+def _overlap_table(
+  answer: Mapping[str, Sequence[overlap_lib.Overlap]],
+) -> report_lib.Table:
+  return report_lib.Table(
+    title="Overlap",
+    columns=("when", "top_k", "shared by two users", "gain", "from", "to"),
+    rows=[
+      (
+        name,
+        f"{o.top_share:.1%}",
+        f"{o.shared:.1%}",
+        o.gain,
+        o.uniform_gain,
+        o.same_weights_gain,
+      )
+      for name, row in answer.items()
+      for o in row
+    ],
+    text=(
+      "Of a user's largest entries, the share that another user has among "
+      "theirs: as much as the share of the weights, if users choose uniformly."
+    ),
+    simulation_only=True,
+  )
+
+
+def _to_json(answer: Any) -> Any:
+  if isinstance(answer, Mapping):
+    return {name: _to_json(value) for name, value in answer.items()}
+  if isinstance(answer, Sequence):
+    return [_to_json(value) for value in answer]
+  content = dataclasses.asdict(answer)
+  if isinstance(answer, comparisons.Measured):
+    content.update(mean=answer.mean, stddev=answer.stddev)
+  return content
