@@ -33,7 +33,9 @@ class Config:
     13, "Images of a user; blocks of handwriting are cut into such users."
   )
   alpha: float = _field(
-    1.0, "fashion_mnist: concentration of the users' class shares (Dirichlet)."
+    5.0,
+    "fashion_mnist: concentration of the users' class shares, the sum of the "
+    "Dirichlet's parameters.",
   )
   conv_widths: str = _field("4,8,8", "Channels of the CNN's convolutions.")
   dense_width: int = _field(16, "Units of its hidden dense layer.")

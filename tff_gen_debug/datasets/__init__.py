@@ -5,9 +5,12 @@ dtypes of TFF's own EMNIST and Stack Overflow, and knows no federated process.
 """
 
 from tff_gen_debug.datasets import alphabet
+from tff_gen_debug.datasets import dirichlet
 from tff_gen_debug.datasets import docstrings
 from tff_gen_debug.datasets import emnist
+from tff_gen_debug.datasets import fashion_mnist
 from tff_gen_debug.datasets import handwriting
+from tff_gen_debug.datasets import image_clients
 from tff_gen_debug.datasets import language_examples
 from tff_gen_debug.datasets import preprocessing
 from tff_gen_debug.datasets import stackoverflow
@@ -18,9 +21,12 @@ from tff_gen_debug.datasets.client_data import TracedClientData
 __all__ = [
   "TracedClientData",
   "alphabet",
+  "dirichlet",
   "docstrings",
   "emnist",
+  "fashion_mnist",
   "handwriting",
+  "image_clients",
   "language_examples",
   "preprocessing",
   "stackoverflow",

@@ -137,9 +137,9 @@ def _draw_mixture(
 ) -> np.ndarray:
   """Draws from Dir(alpha prior) over the classes with a positive prior.
 
-  NumPy's own `Generator.dirichlet` does not come back from a small alpha (its
-  issue 24203; 1e-8 with ten classes in NumPy 1.25). So this divides Gamma
-  variables by their sum, on a log scale where they can't underflow:
+  NumPy 1.25's own `Generator.dirichlet` gets slower as alpha falls, until it
+  hangs (NumPy issue 24203). So this divides Gamma variables by their sum, on a
+  log scale where they can't underflow:
   Gamma(a) = Gamma(a + 1) U^(1/a).
   """
   mixture = np.zeros_like(prior)

