@@ -50,16 +50,19 @@ def _updates(rng: np.random.Generator, size: int):
 @pytest.mark.parametrize(
   "dtype", [np.float32, np.float64, np.float16, tf.bfloat16.as_numpy_dtype]
 )
-def test_votes_are_those_of_a_sort(dtype):
+# Bits are counted 8 at a time, or 16 in a large update.
+@pytest.mark.parametrize("size", [300, 70_000])
+def test_votes_are_those_of_a_sort(size, dtype):
   rng = np.random.default_rng(1)
-  size = 300
   for flat in _updates(rng, size):
     with np.errstate(over="ignore"):
       flat = flat.astype(dtype)
-    for top_k in (1, 2, 17, 150, 299, 300):
-      np.testing.assert_array_equal(
-        _signs(flat, top_k), _reference(flat, top_k)
-      )
+    for top_k in (1, 2, 17, size // 2, size - 1, size):
+      expected = _reference(flat, top_k)
+      np.testing.assert_array_equal(_signs(flat, top_k), expected)
+      # A number that is known when it is traced may be voted on otherwise.
+      known = top_k_votes.cast_votes(tf.constant(flat), top_k, stochastic=False)
+      np.testing.assert_array_equal(known, expected)
 
 
 def test_a_million_entries_with_ties_across_the_border():
@@ -69,6 +72,45 @@ def test_a_million_entries_with_ties_across_the_border():
     votes = _signs(flat, top_k)
     np.testing.assert_array_equal(votes, _reference(flat, top_k))
     assert np.count_nonzero(votes) == min(top_k, np.count_nonzero(flat))
+
+
+# Large updates are gone through in pieces.
+_PIECES = 1_000_000
+
+
+@pytest.mark.parametrize("top_k", [300_001, 600_001])
+def test_of_equal_entries_of_all_pieces_the_first_ones_vote(top_k):
+  flat = np.where(np.arange(_PIECES) % 3, 2, -2).astype(np.float32)
+  expected = np.where(np.arange(_PIECES) < top_k, np.sign(flat), 0)
+  # Larger ones, in the last piece, come before them.
+  flat[-4:] *= 2
+  expected[top_k - 4 :] = 0
+  expected[-4:] = np.sign(flat[-4:])
+  votes = top_k_votes.cast_votes(tf.constant(flat), top_k, stochastic=False)
+  np.testing.assert_array_equal(votes, expected)
+
+
+@pytest.mark.parametrize("top_k", [300_000, 700_000])
+def test_all_pieces_draw_their_votes_by_the_largest_entry_of_all(top_k):
+  # Every third entry is 1, the others are 0.5, and the largest is 4.
+  flat = np.where(np.arange(_PIECES) % 3, 0.5, 1).astype(np.float32)
+  flat[-1] = -4
+  votes = top_k_votes.cast_votes(tf.constant(flat), top_k).numpy()
+  assert np.count_nonzero(votes) == top_k
+  assert votes[-1] == -1
+  for entry, positive in ((1, 0.5 + 1 / 8), (0.5, 0.5 + 1 / 16)):
+    for piece in np.array_split(np.arange(_PIECES), 4):
+      drawn = votes[piece][(flat[piece] == entry) & (votes[piece] != 0)]
+      if len(drawn):
+        error = np.sqrt(positive * (1 - positive) / len(drawn))
+        assert abs(np.mean(drawn > 0) - positive) < 5 * error
+
+
+@pytest.mark.parametrize("position", [0, 500_000, _PIECES - 1])
+def test_one_entry_of_one_piece_that_is_not_finite_silences_all(position):
+  flat = np.ones(_PIECES, np.float32)
+  flat[position] = np.nan
+  assert not np.any(top_k_votes.cast_votes(tf.constant(flat), 10))
 
 
 def test_float64_entries_that_float32_would_tie():
