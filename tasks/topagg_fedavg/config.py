@@ -64,10 +64,10 @@ class Config:
     "Entries above which a stochastic vote is certain; 0 for a user's largest.",
   )
   step_sizes: str = _field(
-    "0.001,0.003,0.01", "To choose from: the step of a weight that is voted on."
+    "0.003,0.01,0.03", "To choose from: the step of a weight that is voted on."
   )
   server_learning_rates: str = _field(
-    "0.3,1,3", "To choose from: the server's, where means are aggregated."
+    "1,3,10", "To choose from: the server's, where means are aggregated."
   )
   clip_norms: str = _field("0.3,1", "To choose from: of updates, in L2 norm.")
   example_steps: int = _field(
@@ -149,8 +149,10 @@ PRESETS = {
     top_shares="0.01,0.1,1",
     thresholds="0,0.05",
     coordinate_clips="0,0.003",
-    step_sizes="0.003,0.01",
-    server_learning_rates="1,3",
+    rounds=40,
+    users_per_round=60.0,
+    step_sizes="0.01,0.03",
+    server_learning_rates="2,5",
     clip_norms="0.3",
     questions="epsilon,top_k,threshold,votes,overlap",
   ),

@@ -1,6 +1,9 @@
 """What happens to client updates on their way to the server."""
 
 from tff_gen_debug.aggregators.adaptive import adaptive_gaussian_mean_factory
+from tff_gen_debug.aggregators.auditing import audit_factory
+from tff_gen_debug.aggregators.auditing import mean_canary
+from tff_gen_debug.aggregators.auditing import vote_canary
 from tff_gen_debug.aggregators.distributed_topagg import (
   DistributedTopAggFactory,
 )
@@ -25,7 +28,10 @@ __all__ = [
   "UniformWeightFactory",
   "WideSumFactory",
   "adaptive_gaussian_mean_factory",
+  "audit_factory",
   "gaussian_mean_factory",
+  "mean_canary",
   "topagg_factory",
   "tree_mean_factory",
+  "vote_canary",
 ]

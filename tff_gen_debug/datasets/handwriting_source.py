@@ -170,7 +170,6 @@ def _read_idx(archive: tarfile.TarFile, member: str) -> np.ndarray:
   array = idx.parse(file.read())
   if array.shape[0] != _NUM_TRAINING_IMAGES:
     raise ValueError(
-      f"{member} must hold {_NUM_TRAINING_IMAGES} samples, got"
-      f" {array.shape[0]}"
+      f"{member} must hold {_NUM_TRAINING_IMAGES} samples, got {array.shape[0]}"
     )
   return array

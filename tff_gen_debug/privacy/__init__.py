@@ -3,6 +3,7 @@
 Needs dp-accounting and NumPy only; importing it does not load TensorFlow.
 """
 
+from tff_gen_debug.privacy.audit import AuditResult
 from tff_gen_debug.privacy.distributed import DistributedPlan
 from tff_gen_debug.privacy.epoch_sampling import ShuffledEpochSampler
 from tff_gen_debug.privacy.ledger import PrivacyLedger
@@ -13,6 +14,7 @@ from tff_gen_debug.privacy.simulation import Simulation
 from tff_gen_debug.privacy.tree_plan import TreePlan
 
 __all__ = [
+  "AuditResult",
   "ClientSampler",
   "DistributedPlan",
   "PrivacyLedger",
