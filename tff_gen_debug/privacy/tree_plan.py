@@ -1,21 +1,19 @@
 """The plan of a DP-FTRL run: privacy without trust in sampling."""
 
 import dataclasses
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence
 
 import dp_accounting
 
 from tff_gen_debug.privacy import accounting
-from tff_gen_debug.privacy import calibration
-from tff_gen_debug.privacy import epoch_sampling
-from tff_gen_debug.privacy import ledger as ledger_lib
+from tff_gen_debug.privacy import epoch_plan
 from tff_gen_debug.privacy import releases as releases_lib
 from tff_gen_debug.privacy import statement as statement_lib
 from tff_gen_debug.privacy import validation
 
 
 @dataclasses.dataclass(frozen=True)
-class TreePlan:
+class TreePlan(epoch_plan.EpochPlan):
   """A private training run by DP-FTRL: who comes when, how much noise.
 
   Kairouz et al. (2021), Practical and Private (Deep) Learning without Sampling
@@ -105,88 +103,16 @@ class TreePlan:
     )
 
   @property
-  def epoch_rounds(self) -> int:
-    """Rounds of one tree: all that can pass without anybody coming twice."""
-    return min(self.population // self.clients_per_round, self.rounds)
-
-  @property
   def tree_event(self) -> dp_accounting.DpEvent:
     """What one whole tree does."""
     return dp_accounting.SingleEpochTreeAggregationDpEvent(
       self.noise_multiplier, self.epoch_rounds
     )
 
-  def round_event(self, round_num: int) -> dp_accounting.DpEvent:
-    """What to charge for one round: its whole tree, or nothing any more.
-
-    Args:
-      round_num: Counted from 0.
-
-    Returns:
-      `tree_event` for the first round of each epoch, and a `NoOpDpEvent` for
-      the others.
-
-    Raises:
-      TypeError: `round_num` is not an integer.
-      ValueError: `round_num` is negative.
-    """
-    round_num = validation.integer("round_num", round_num, 0)
-    if round_num % self.epoch_rounds:
-      return dp_accounting.NoOpDpEvent()
+  @property
+  def epoch_event(self) -> dp_accounting.DpEvent:
+    """What a user pays once an epoch: `tree_event`."""
     return self.tree_event
-
-  def events_after(
-    self, rounds: int
-  ) -> List[Tuple[dp_accounting.DpEvent, int]]:
-    """The events of some rounds, each with its count; begun trees in full."""
-    epochs = -(-rounds // self.epoch_rounds)
-    return [(self.tree_event, epochs)] if epochs else []
-
-  def epsilon(self) -> float:
-    """Epsilon after all rounds; `inf` without noise."""
-    return self.epsilon_after(self.rounds)
-
-  def epsilon_after(self, rounds: int) -> float:
-    """Epsilon after some rounds, with the tree of the last of them in full.
-
-    Args:
-      rounds: At least 0; may exceed `self.rounds`.
-
-    Raises:
-      TypeError: `rounds` is not an integer.
-      ValueError: `rounds` is negative.
-    """
-    return accounting.epsilon(
-      self.events_after(validation.integer("rounds", rounds, 0)),
-      delta=self._delta,
-      accountant=self.accountant,
-      neighboring_relation=self.neighboring_relation,
-    )
-
-  def calibrate(self, *, target_epsilon: float) -> "TreePlan":
-    """Returns this plan with the noise that spends a privacy budget.
-
-    Args:
-      target_epsilon: The budget for all rounds, finite and above 0.
-
-    Returns:
-      A plan equal to this one but for its noise multiplier, with an epsilon in
-      [0.99 target_epsilon, target_epsilon].
-
-    Raises:
-      TypeError: `target_epsilon` is not a number.
-      ValueError: The target is out of range or out of the accountant's reach.
-    """
-
-    def epsilon_of(noise_multiplier: float) -> float:
-      return dataclasses.replace(
-        self, noise_multiplier=noise_multiplier
-      ).epsilon()
-
-    noise_multiplier = calibration.noise_multiplier_for(
-      epsilon_of, target_epsilon
-    )
-    return dataclasses.replace(self, noise_multiplier=noise_multiplier)
 
   def noise_stddev(self, clip_norm: float) -> float:
     """Standard deviation of the noise at each node of the tree.
@@ -199,41 +125,6 @@ class TreePlan:
       ValueError: `clip_norm` is not positive.
     """
     return self.noise_multiplier * validation.positive("clip_norm", clip_norm)
-
-  def sampler(
-    self, client_ids: Iterable[str], seed: int
-  ) -> epoch_sampling.ShuffledEpochSampler:
-    """Returns the sampler of the cohorts that this plan accounts for.
-
-    Args:
-      client_ids: All users; as many as `population`.
-      seed: In [0, 2**128).
-
-    Raises:
-      TypeError: An argument has the wrong type.
-      ValueError: The number of ids is not the population, or an id appears
-        twice.
-    """
-    ids = list(client_ids)
-    if len(ids) != self.population:
-      raise ValueError(
-        f"client_ids must be the whole population of {self.population}, got"
-        f" {len(ids)}"
-      )
-    return epoch_sampling.ShuffledEpochSampler(
-      ids,
-      clients_per_round=self.clients_per_round,
-      epoch_rounds=self.epoch_rounds,
-      seed=seed,
-    )
-
-  def new_ledger(self) -> ledger_lib.PrivacyLedger:
-    """Returns an empty ledger with the plan's delta, relation, accountant."""
-    return ledger_lib.PrivacyLedger(
-      self._delta,
-      neighboring_relation=self.neighboring_relation,
-      accountant=self.accountant,
-    )
 
   def statement(
     self,
@@ -297,8 +188,3 @@ class TreePlan:
   def as_run(self) -> "TreePlan":
     """The plan of the run itself: this one."""
     return self
-
-  @property
-  def _delta(self) -> float:
-    # `delta` is None only in the constructor's argument.
-    return float(self.delta)  # type: ignore[arg-type]
