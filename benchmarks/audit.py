@@ -24,7 +24,9 @@ from tff_gen_debug.privacy import audit
 from tff_gen_debug.privacy import calibration
 from tff_gen_debug.privacy import gaussian_dp
 
-_EPSILONS = flags.DEFINE_list("epsilons", ["1", "4", "8"], "What is claimed.")
+_EPSILONS = flags.DEFINE_list(
+  "claimed_epsilons", ["1", "4", "8"], "What is claimed."
+)
 _DELTA = flags.DEFINE_float("delta", 1e-5, "The delta of all epsilons.")
 _CONFIDENCE = flags.DEFINE_float("confidence", 0.99, "Of each bound.")
 
