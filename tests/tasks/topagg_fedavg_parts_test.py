@@ -82,13 +82,19 @@ def test_a_finding_holds_only_if_it_is_better_at_every_budget():
       ],
     }
 
-  (finding,) = conclusions.FINDINGS["epsilon"](_CONFIG, rows(0.6, 0.7))
-  assert finding.holds and finding.name == "topagg_beats_gaussian_stochastic"
-  (finding,) = conclusions.FINDINGS["epsilon"](_CONFIG, rows(0.6, 0.4))
-  assert not finding.holds
-  assert "better than a dense Gaussian at 1 of 2 budgets" in finding.claim
-  assert "worse at 1 (" in finding.claim
-  assert "epsilon 8: 40.1 ± 0.1 % against 50.1 ± 0.1 %" in finding.claim
+  differ, beats = conclusions.FINDINGS["epsilon"](_CONFIG, rows(0.6, 0.7))
+  assert beats.holds and beats.name == "users_stochastic_votes_beat_gaussian"
+  assert differ.holds
+  differ, beats = conclusions.FINDINGS["epsilon"](_CONFIG, rows(0.6, 0.4))
+  assert not beats.holds
+  # A difference is one whichever way it goes.
+  assert differ.holds
+  for finding in (differ, beats):
+    assert "better than a dense Gaussian at 1 of 2 budgets" in finding.claim
+    assert "worse at 1 (" in finding.claim
+    assert "epsilon 8: 40.1 ± 0.1 % against 50.1 ± 0.1 %" in finding.claim
+  differ, beats = conclusions.FINDINGS["epsilon"](_CONFIG, rows(0.5, 0.5))
+  assert not differ.holds and not beats.holds
 
 
 def test_what_is_reported_as_best_was_chosen_by_validation():
