@@ -104,7 +104,7 @@ def test_computes_inside_a_running_event_loop():
   assert asyncio.run(main()) == 6.0
 
 
-def test_computes_in_other_threads():
+def _check_other_threads_compute():
   results = []
   threads = [
     threading.Thread(
@@ -117,6 +117,16 @@ def test_computes_in_other_threads():
   for thread in threads:
     thread.join()
   assert sorted(results) == [0.0, 2.0, 4.0, 6.0]
+
+
+def test_computes_in_other_threads():
+  _check_other_threads_compute()
+
+
+def test_other_threads_compute_again_after_a_runtime_within_this_one():
+  with _another_runtime():
+    _check_other_threads_compute()
+  _check_other_threads_compute()
 
 
 def test_async_context_leaves_the_event_loop_running(tff_runtime):

@@ -25,7 +25,8 @@ def context_of_other_threads(context: tff.framework.SyncContext) -> Iterator:
   with one that raises "No default context installed", whatever the main thread
   has set, and `tff.framework.set_default_context` reaches only the thread that
   calls it. That starting context is one object for all threads, so handing its
-  calls on reaches them all. A thread that sets its own default keeps it.
+  calls on reaches them all. A thread that sets its own default keeps it. Where
+  one is entered within another, the outer one holds again afterwards.
 
   Args:
     context: What the other threads shall use.
@@ -38,9 +39,13 @@ def context_of_other_threads(context: tff.framework.SyncContext) -> Iterator:
     # Another TFF, with another way; then threads do as that TFF says.
     yield
     return
+  outer = vars(placeholder).get("invoke")
   placeholder.invoke = context.invoke
   try:
     yield
   finally:
     if vars(placeholder).get("invoke") == context.invoke:
-      del placeholder.invoke
+      if outer is None:
+        del placeholder.invoke
+      else:
+        placeholder.invoke = outer
