@@ -10,6 +10,7 @@ import dataclasses
 import math
 
 import numpy as np
+from scipy import stats
 
 from tasks.topagg_fedavg import config as config_lib
 from tasks.topagg_fedavg import overlap
@@ -17,6 +18,7 @@ from tasks.topagg_fedavg import population as population_lib
 from tasks.topagg_fedavg import settings
 from tasks.topagg_fedavg import training
 
+_SIGNIFICANT = 0.05
 _OVERLAP_USERS = 100
 _OVERLAP_SHARES = (0.001, 0.01, 0.1, 1.0)
 
@@ -47,12 +49,9 @@ class Measured:
     return float(np.std(self.accuracies, ddof=1))
 
   def clearly_above(self, other: "Measured") -> bool:
-    """Whether the means differ by more than twice the difference's error."""
-    error = math.hypot(
-      self.stddev / math.sqrt(len(self.accuracies)),
-      other.stddev / math.sqrt(len(other.accuracies)),
-    )
-    return self.mean - other.mean > 2 * error
+    """Whether Welch's t-test tells the means apart, this one being higher."""
+    test = stats.ttest_ind(self.accuracies, other.accuracies, equal_var=False)
+    return self.mean > other.mean and test.pvalue < _SIGNIFICANT
 
 
 class Comparisons:

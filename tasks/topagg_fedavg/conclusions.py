@@ -10,10 +10,10 @@ from tasks.topagg_fedavg import settings
 from tff_gen_debug.debugging import findings as findings_lib
 
 _EVIDENCE = (
-  "Means over {seeds} trainings with settings chosen on other images; two "
-  "differ clearly if they are more than twice the standard error of their "
-  "difference apart. The number of trainings is small, and other models and "
-  "data may answer otherwise."
+  "Means and standard deviations of {seeds} trainings with settings chosen on "
+  "other images; two differ clearly if Welch's t-test gives p < 0.05, not "
+  "corrected for the number of comparisons. Other models and data may answer "
+  "otherwise"
 )
 _GAUSSIAN = settings.METHODS["gaussian"]
 
@@ -73,7 +73,7 @@ def _compare(
     holds=any(better + worse) if either_way else all(better),
     claim=(
       f"{subject} is clearly better than a dense Gaussian at {sum(better)} of "
-      f"{len(row)} budgets and clearly worse at {sum(worse)} ({pairs})."
+      f"{len(row)} budgets and clearly worse at {sum(worse)} ({pairs})"
     ),
     evidence=_evidence(config),
   )
@@ -90,47 +90,61 @@ def _examples(config: config_lib.Config, rows: Rows):
 def _top_share(
   config: config_lib.Config, rows: Rows
 ) -> list[findings_lib.Finding]:
-  findings = []
-  for name, row in rows.items():
-    method = row[0].setting.method
-    # The best by validation, not by the accuracies that are reported.
-    best = max(row, key=lambda m: m.validation)
-    most = max(row, key=lambda m: m.setting.top_share)
-    findings.append(
-      findings_lib.Finding(
-        name=f"fewer_help_{method}_{name.partition(', ')[2]}".rstrip("_"),
-        holds=best.clearly_above(most),
-        claim=(
-          f"{name[:1].upper()}{name[1:]}: of the shares of weights, validation "
-          f"prefers {best.setting.top_share:.1%}, with {_percent(best)}; the "
-          f"largest, {most.setting.top_share:.1%}, gives {_percent(most)}."
-        ),
-        evidence=_evidence(config),
-      )
+  return [
+    _preferred(
+      config,
+      row,
+      "top_share",
+      against=max(row, key=lambda m: m.setting.top_share),
+      name=f"fewer_help_{row[0].setting.method}",
+      subject=f"{name[:1].upper()}{name[1:]}: of the shares of weights",
     )
-  return findings
+    for name, row in rows.items()
+  ]
 
 
 def _threshold(
   config: config_lib.Config, rows: Rows
 ) -> list[findings_lib.Finding]:
-  findings = []
-  for name, row in rows.items():
-    least = min(row, key=lambda m: m.setting.threshold)
-    best = max(row, key=lambda m: m.validation)
-    findings.append(
-      findings_lib.Finding(
-        name=f"threshold_helps_{name.partition(', ')[2]}",
-        holds=best.clearly_above(least),
-        claim=(
-          f"{name}: validation prefers a threshold of "
-          f"{best.setting.threshold:g} of the users, with {_percent(best)}; "
-          f"one of {least.setting.threshold:g} gives {_percent(least)}."
-        ),
-        evidence=_evidence(config),
-      )
+  return [
+    _preferred(
+      config,
+      row,
+      "threshold",
+      against=min(row, key=lambda m: m.setting.threshold),
+      name="threshold_helps",
+      subject=f"{name}: of the thresholds",
     )
-  return findings
+    for name, row in rows.items()
+  ]
+
+
+def _preferred(
+  config: config_lib.Config,
+  row: Sequence[comparisons.Measured],
+  field: str,
+  *,
+  against: comparisons.Measured,
+  name: str,
+  subject: str,
+) -> findings_lib.Finding:
+  """Whether what validation prefers is clearly better than a default."""
+  # The best by validation, not by the accuracies that are reported.
+  best = max(row, key=lambda m: m.validation)
+
+  def value(measured: comparisons.Measured) -> str:
+    return f"{getattr(measured.setting, field):.1%}"
+
+  claim = f"{subject} validation prefers {value(best)}, with {_percent(best)}"
+  if best is not against:
+    claim += f"; {value(against)} gives {_percent(against)}"
+  kind = row[0].setting.name.partition(", ")[2]
+  return findings_lib.Finding(
+    name=f"{name}_{kind}" if kind else name,
+    holds=best.clearly_above(against),
+    claim=claim,
+    evidence=_evidence(config),
+  )
 
 
 def _votes(
@@ -146,7 +160,7 @@ def _votes(
       holds=best.clearly_above(signs),
       claim=(
         f"Votes that are drawn ({best_name}) give {_percent(best)}, plain "
-        f"signs {_percent(signs)}."
+        f"signs {_percent(signs)}"
       ),
       evidence=_evidence(config),
     )
@@ -168,12 +182,12 @@ def _overlap(
       claim=(
         f"In {sum(inside)} of {len(every)} measurements a vote of the top k "
         "gains between what uniform choice and what the same choice of all "
-        f"would give; in {len(pays)} it gains at all."
+        f"would give; in {len(pays)} it gains at all"
       ),
       evidence=(
         "Updates of one simulated cohort, without noise or stochastic signs. "
         "Both bounds assume that top k and full votes agree equally; larger "
-        "entries agree more, which can lift the gain above the upper one."
+        "entries agree more, which can lift the gain above the upper one"
       ),
     )
   ]
