@@ -193,9 +193,8 @@ def overlaps(
       batch_size=config.batch_size,
       steps=config.client_steps,
     )
-    size = updates.shape[1]
     rows[name] = [
-      overlap.measure(updates, max(1, round(share * size)))
+      overlap.measure(updates, settings.top_k(share, trainer.num_weights))
       for share in _OVERLAP_SHARES
     ]
   return rows

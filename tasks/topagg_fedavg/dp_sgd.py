@@ -89,7 +89,7 @@ def _query(
   setting = trial.setting
   if setting.method == "topagg":
     return aggregators.TopKSignSumQuery(
-      settings.top_k(setting, num_weights),
+      settings.top_k(setting.top_share, num_weights),
       noise_multiplier=plan.run_noise_multiplier,
       coordinate_clip=settings.coordinate_clip(setting),
       stochastic=setting.stochastic,

@@ -3,6 +3,7 @@
 import collections
 from collections.abc import Mapping
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow_federated as tff
@@ -52,7 +53,7 @@ class Population:
   validation: Examples
   test: Examples
 
-  @property
+  @functools.cached_property
   def pooled(self) -> Examples:
     """The images of all users, in one place."""
     return _join(list(self.users.values()))
@@ -107,8 +108,10 @@ def _fashion_mnist(config: config_lib.Config) -> Population:
 
 def _from_bytes(images: np.ndarray, labels: np.ndarray) -> Examples:
   """From ink 255 on 0 to ink 1.0 on -1.0."""
-  scaled = images.astype(np.float32) / 127.5 - 1
-  return Examples(scaled[..., np.newaxis], labels.astype(np.int32))
+  pixels = 1 - images.astype(np.float32) / 255
+  return Examples(
+    preprocessing.to_gan_range(pixels).numpy(), labels.astype(np.int32)
+  )
 
 
 def _read(

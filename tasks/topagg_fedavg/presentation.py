@@ -103,7 +103,7 @@ def _sections(
   if question == "overlap":
     return [_overlap_chart(title, answer), _overlap_table(answer)]
   if question == "votes":
-    return [_accuracy_table(title, config, {"": list(answer.values())}, answer)]
+    return [_accuracy_table(title, list(answer.items()))]
   x = _positions(config, question)
   chart = report_lib.ImageGrid(
     title=title,
@@ -125,7 +125,8 @@ def _sections(
       )
     ],
   )
-  return [chart, _accuracy_table("In numbers", config, answer)]
+  measured = [(name, m) for name, row in answer.items() for m in row]
+  return [chart, _accuracy_table("In numbers", measured)]
 
 
 def _positions(config: config_lib.Config, question: str) -> list[float]:
@@ -152,14 +153,9 @@ def _caption(config: config_lib.Config, question: str) -> str:
 
 
 def _accuracy_table(
-  title: str,
-  config: config_lib.Config,
-  rows: Mapping[str, Sequence[comparisons.Measured]],
-  names: Sequence[str] = (),
+  title: str, measured: Sequence[tuple[str, comparisons.Measured]]
 ) -> report_lib.Table:
-  """One row a measurement; `names` replace the methods' ones."""
-  measured = [m for row in rows.values() for m in row]
-  labels = list(names) or [m.setting.name for m in measured]
+  """One row a measurement, with its name."""
   return report_lib.Table(
     title=title,
     columns=(
@@ -185,7 +181,7 @@ def _accuracy_table(
         f"{m.mean:.1%}",
         f"{m.stddev:.1%}",
       )
-      for label, m in zip(labels, measured)
+      for label, m in measured
     ],
     text=(
       "Steps, rates, clip norms and, where budgets are compared, top_k were "

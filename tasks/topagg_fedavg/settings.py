@@ -1,6 +1,7 @@
 """What is compared, aggregations with their settings, and one training."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -109,12 +110,20 @@ def make_plan(
   )
   if math.isinf(setting.epsilon):
     return plan
-  return plan.calibrate(target_epsilon=setting.epsilon)
+  return _calibrate(plan, setting.epsilon)
 
 
-def top_k(setting: Setting, num_weights: int) -> int:
-  """How many weights a client votes on or sends."""
-  return max(1, round(setting.top_share * num_weights))
+# A budget is the same for many trainings, and the search takes its time.
+@functools.cache
+def _calibrate(
+  plan: privacy.PrivacyPlan, target_epsilon: float
+) -> privacy.PrivacyPlan:
+  return plan.calibrate(target_epsilon=target_epsilon)
+
+
+def top_k(top_share: float, num_weights: int) -> int:
+  """How many weights a share of them is, at least one."""
+  return max(1, round(top_share * num_weights))
 
 
 def coordinate_clip(setting: Setting) -> Optional[float]:
@@ -127,7 +136,7 @@ def make_aggregator(
 ) -> tff.aggregators.UnweightedAggregationFactory:
   """The aggregation of a training of users."""
   setting = trial.setting
-  k = top_k(setting, num_weights)
+  k = top_k(setting.top_share, num_weights)
   if setting.method == "topagg":
     return aggregators.topagg_factory(
       plan,

@@ -13,6 +13,7 @@ import tensorflow_federated as tff
 import tensorflow_privacy as tfp
 
 from benchmarks import audit_faults
+from tests.aggregators import changed_sum
 from tests.privacy import examples
 from tff_gen_debug import aggregators
 from tff_gen_debug.aggregators import auditing
@@ -40,31 +41,6 @@ def _gaussian_sum(clip_norm, stddev):
   return tff.aggregators.DifferentiallyPrivateFactory(
     tfp.GaussianSumQuery(l2_norm_clip=clip_norm, stddev=stddev)
   )
-
-
-class _Applied(tff.aggregators.UnweightedAggregationFactory):
-  """Sums, without noise, and applies a function to the sum."""
-
-  def __init__(self, function):
-    self._function = function
-
-  def create(self, value_type):
-    inner = tff.aggregators.SumFactory().create(value_type)
-    function = tff.tensorflow.computation(self._function, value_type)
-
-    @tff.federated_computation(
-      inner.initialize.type_signature.result,
-      tff.FederatedType(value_type, tff.CLIENTS),
-    )
-    def next_fn(state, value):
-      output = inner.next(state, value)
-      return tff.templates.MeasuredProcessOutput(
-        output.state,
-        tff.federated_map(function, output.result),
-        output.measurements,
-      )
-
-    return tff.templates.AggregationProcess(inner.initialize, next_fn)
 
 
 class _TooManyVotes(aggregators.TopKSignSumQuery):
@@ -216,7 +192,7 @@ def test_an_event_is_a_claim():
 @pytest.mark.parametrize("scale", [1e-6, -3.0])
 def test_a_sum_without_noise_tells_all_there_is_in_any_scale(scale):
   result = _audit(
-    _Applied(lambda total: total * scale),
+    changed_sum.ChangedSumFactory(lambda total: total * scale),
     auditing.mean_canary(1.0),
     num_calls=1,
   )
@@ -226,7 +202,9 @@ def test_a_sum_without_noise_tells_all_there_is_in_any_scale(scale):
 
 def test_a_result_that_hides_the_canaries_says_nothing():
   result = _audit(
-    _Applied(lambda total: 0.0 * total), auditing.mean_canary(1.0), num_calls=1
+    changed_sum.ChangedSumFactory(lambda total: 0.0 * total),
+    auditing.mean_canary(1.0),
+    num_calls=1,
   )
   assert (result.mu_lower_bound, result.epsilon_lower_bound) == (0, 0)
 
@@ -275,12 +253,18 @@ def test_canaries_are_longer_than_what_is_allowed():
     ),
     (dict(claim="1"), TypeError, "claim"),
     (
-      dict(factory=_Applied(lambda x: x[:3]), clients_per_call=2),
+      dict(
+        factory=changed_sum.ChangedSumFactory(lambda x: x[:3]),
+        clients_per_call=2,
+      ),
       ValueError,
       "the 10 coordinates of an update, got 3",
     ),
     (
-      dict(factory=_Applied(lambda x: x / 0.0), clients_per_call=2),
+      dict(
+        factory=changed_sum.ChangedSumFactory(lambda x: x / 0.0),
+        clients_per_call=2,
+      ),
       ValueError,
       "finite results",
     ),

@@ -13,6 +13,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 import tensorflow_privacy as tfp
 
+from tests.aggregators import changed_sum
 from tff_gen_debug import aggregators
 from tff_gen_debug import runtime
 from tff_gen_debug.runtime import local
@@ -152,31 +153,6 @@ def test_exact_sums_of_integers_may_sum_the_votes(sum_factory):
   )
 
 
-class _Changed(tff.aggregators.UnweightedAggregationFactory):
-  """A sum whose result a user's function changes."""
-
-  def __init__(self, change):
-    self._change = change
-
-  def create(self, value_type):
-    process = tff.aggregators.SumFactory().create(value_type)
-    change = tff.tensorflow.computation(self._change, value_type)
-
-    @tff.federated_computation(
-      process.initialize.type_signature.result,
-      tff.FederatedType(value_type, tff.CLIENTS),
-    )
-    def next_fn(state, value):
-      output = process.next(state, value)
-      return tff.templates.MeasuredProcessOutput(
-        output.state,
-        tff.federated_map(change, output.result),
-        output.measurements,
-      )
-
-    return tff.templates.AggregationProcess(process.initialize, next_fn)
-
-
 @pytest.mark.parametrize(
   "change, got",
   [
@@ -212,11 +188,13 @@ def test_a_sum_of_another_type_is_refused(change, got):
     a=tff.TensorType(np.float32, [2]), b=tff.TensorType(np.float32)
   )
   message = (
-    "sum_factory must return exact sums.*<a=int32.2.,b=int32>, but _Changed"
-    f" returns ({got})"
+    "sum_factory must return exact sums.*<a=int32.2.,b=int32>, but"
+    f" ChangedSumFactory returns ({got})"
   )
   with pytest.raises(TypeError, match=message):
-    _topagg(sum_factory=_Changed(change)).create(tff.to_type(value_type))
+    _topagg(sum_factory=changed_sum.ChangedSumFactory(change)).create(
+      tff.to_type(value_type)
+    )
 
 
 @pytest.mark.parametrize(
