@@ -2,25 +2,20 @@
 
 import dataclasses
 import os
-from typing import Optional
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_federated as tff
 
 from tasks import deployment
+from tasks import sample_folder
 from tasks.preprocessing_bug import config as config_lib
 from tasks.preprocessing_bug import population
 from tff_gen_debug import aggregators
-from tff_gen_debug import files
 from tff_gen_debug import learning
 from tff_gen_debug import privacy
-from tff_gen_debug.debugging import pictures
 from tff_gen_debug.models import gan
 from tff_gen_debug.runtime import program
 
-# Samples of one GAN are drawn from the same inputs at every checkpoint, so that
-# pictures over rounds show the same digits taking shape.
 _GRID_SIDE = 8
 
 
@@ -101,7 +96,14 @@ def train_gan(
   for release in chosen.releases:
     if release.event is not None:
       ledger.record(release.event)
-  samples = _SampleFolder(os.path.join(folder, "samples"), model, config.seed)
+  samples = sample_folder.SampleFolder(
+    os.path.join(folder, "samples"),
+    lambda weights: learning.generate_images(
+      model, weights, _GRID_SIDE**2, config.seed + 1
+    ),
+    rows=_GRID_SIDE,
+    columns=_GRID_SIDE,
+  )
   result = program.train(
     process,
     sample_clients=plan.sampler(list(chosen.images), config.seed).sample,
@@ -130,47 +132,3 @@ def train_gan(
     ledger=result.ledger,
     rounds=result.rounds,
   )
-
-
-class _SampleFolder:
-  """Sample grids over rounds: PNG files, and TensorBoard's images."""
-
-  def __init__(self, folder: str, model: gan.GanModel, seed: int):
-    os.makedirs(folder, exist_ok=True)
-    self._folder = folder
-    self._model = model
-    self._seed = seed
-    self._writer = tf.summary.create_file_writer(
-      os.path.join(os.path.dirname(folder), "tensorboard")
-    )
-
-  def write(self, weights: learning.GanWeights, round_num: int) -> None:
-    images = learning.generate_images(
-      self._model, weights, _GRID_SIDE**2, self._seed + 1
-    )
-    png = pictures.sample_grid(images, _GRID_SIDE, _GRID_SIDE)
-    files.write_atomically(self._path(round_num), png)
-    with self._writer.as_default():
-      tf.summary.image(
-        "samples", tf.io.decode_png(png)[tf.newaxis], step=round_num
-      )
-
-  def read(self, last_round: int) -> dict[int, bytes]:
-    """The grids of rounds up to `last_round`, in their order."""
-    grids = {}
-    for name in sorted(os.listdir(self._folder)):
-      round_num = _round_of(name)
-      if round_num is not None and round_num <= last_round:
-        with open(os.path.join(self._folder, name), "rb") as file:
-          grids[round_num] = file.read()
-    return grids
-
-  def _path(self, round_num: int) -> str:
-    return os.path.join(self._folder, f"round_{round_num:06d}.png")
-
-
-def _round_of(name: str) -> Optional[int]:
-  stem, extension = os.path.splitext(name)
-  if extension != ".png" or not stem.startswith("round_"):
-    return None
-  return int(stem[len("round_") :])

@@ -1,33 +1,19 @@
 """Tests for fashion_mnist, on small files of its form and on the real ones."""
 
-import functools
 import gzip
-import hashlib
-import http.server
-import math
 import os
-import struct
-import threading
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 import tensorflow_federated as tff
 
+from tests.datasets import small_idx_files as small
 from tff_gen_debug.datasets import dirichlet
 from tff_gen_debug.datasets import fashion_mnist
 
-_NAMES = (
-  "train-images-idx3-ubyte",
-  "train-labels-idx1-ubyte",
-  "t10k-images-idx3-ubyte",
-  "t10k-labels-idx1-ubyte",
-)
-# The name of a file and the shape of what is in it, 60 and 10 images.
-_SHAPES = dict(zip(_NAMES, [(60, 28, 28), (60,), (10, 28, 28), (10,)]))
-
 _installed = os.path.exists(
-  os.path.join(fashion_mnist.DEBIAN_DIRECTORY, _NAMES[0] + ".gz")
+  os.path.join(fashion_mnist.DEBIAN_DIRECTORY, f"{small.NAMES[0]}.gz")
 )
 needs_the_data = pytest.mark.skipif(
   not _installed,
@@ -35,144 +21,90 @@ needs_the_data = pytest.mark.skipif(
 )
 
 
-def _values(name):
-  """Bytes of every value, or the labels 0, 1, ..., 9, 0, 1, ..."""
-  count = math.prod(_SHAPES[name])
-  if "labels" in name:
-    return bytes(k % 10 for k in range(count))
-  return bytes((k * k + len(name)) * 31 % 256 for k in range(count))
-
-
-def _content(name):
-  shape = _SHAPES[name]
-  magic = b"\0\0\x08" + bytes([len(shape)])
-  return magic + struct.pack(f">{len(shape)}I", *shape) + _values(name)
-
-
 @pytest.fixture(autouse=True)
 def _no_home(monkeypatch, tmp_path):
   monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
-@pytest.fixture(name="small")
-def _small(monkeypatch, tmp_path):
+@pytest.fixture(name="small_data")
+def _small_data(monkeypatch, tmp_path):
   """The loader takes the small files for Fashion-MNIST's; none is there yet."""
-  files = [
-    fashion_mnist._ArrayFile(
-      name, _SHAPES[name], hashlib.sha256(_values(name)).hexdigest()
-    )
-    for name in _NAMES
-  ]
-  monkeypatch.setattr(fashion_mnist, "_TRAIN", fashion_mnist._Files(*files[:2]))
-  monkeypatch.setattr(fashion_mnist, "_TEST", fashion_mnist._Files(*files[2:]))
+  monkeypatch.setattr(fashion_mnist, "_TRAIN", small.TRAIN)
+  monkeypatch.setattr(fashion_mnist, "_TEST", small.TEST)
   monkeypatch.setattr(
     fashion_mnist, "DEBIAN_DIRECTORY", str(tmp_path / "debian")
   )
-  _serve_from(monkeypatch, "http://127.0.0.1:9/")  # Nobody answers there.
-
-
-def _serve_from(monkeypatch, url):
-  monkeypatch.setattr(fashion_mnist, "URL", url)
-  for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-    monkeypatch.delenv(name, raising=False)
+  # Nobody answers there.
+  monkeypatch.setattr(fashion_mnist, "URL", "http://127.0.0.1:9/")
+  small.forget_proxies(monkeypatch)
 
 
 @pytest.fixture(name="server")
-def _server(monkeypatch, tmp_path, small):
+def _server(monkeypatch, tmp_path, small_data):
   """A directory that is served where the loader downloads from."""
-  del small
+  del small_data
   directory = tmp_path / "server"
   directory.mkdir()
-
-  class Handler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-      del args
-
-  handler = functools.partial(Handler, directory=str(directory))
-  with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    _serve_from(monkeypatch, f"http://127.0.0.1:{server.server_port}/")
+  with small.serve(directory) as url:
+    monkeypatch.setattr(fashion_mnist, "URL", url)
     yield directory
-    server.shutdown()
-    thread.join()
-
-
-def _put(directory, packed=True, leave_out=()):
-  """Writes the small files."""
-  directory.mkdir(parents=True, exist_ok=True)
-  for name in set(_NAMES) - set(leave_out):
-    if packed:
-      (directory / f"{name}.gz").write_bytes(gzip.compress(_content(name)))
-    else:
-      (directory / name).write_bytes(_content(name))
-
-
-def _put_rubbish(directory):
-  directory.mkdir(parents=True, exist_ok=True)
-  for name in _NAMES:
-    (directory / name).write_bytes(b"rubbish")
 
 
 def _assert_small(halves):
-  for half, (images, labels) in zip(halves, (_NAMES[:2], _NAMES[2:])):
-    assert half.images.dtype == half.labels.dtype == np.uint8
-    assert half.images.shape == _SHAPES[images]
-    assert half.images.tobytes() == _values(images)
-    assert half.labels.tobytes() == _values(labels)
+  for half, files in zip(halves, (small.TRAIN, small.TEST)):
+    small.assert_is(half, files)
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_files_in_the_cache(tmp_path, small, packed):
-  _put(tmp_path / "cache", packed)
+def test_files_in_the_cache(tmp_path, small_data, packed):
+  small.put(tmp_path / "cache", packed)
 
   _assert_small(fashion_mnist.load_arrays(str(tmp_path / "cache")))
 
 
-def test_cache_is_in_the_home_directory(tmp_path, small):
-  _put(tmp_path / "home" / ".tff_gen_debug" / "fashion-mnist")
+def test_cache_is_in_the_home_directory(tmp_path, small_data):
+  small.put(tmp_path / "home" / ".tff_gen_debug" / "fashion-mnist")
 
   _assert_small(fashion_mnist.load_arrays())
 
 
-def test_tilde_is_the_home_directory(tmp_path, small):
-  _put(tmp_path / "home" / "data")
+def test_tilde_is_the_home_directory(tmp_path, small_data):
+  small.put(tmp_path / "home" / "data")
 
   _assert_small(fashion_mnist.load_arrays("~/data"))
 
 
-def test_cache_comes_before_debian(tmp_path, small):
-  _put(tmp_path / "cache")
-  _put_rubbish(tmp_path / "debian")
+def test_cache_comes_before_debian(tmp_path, small_data):
+  small.put(tmp_path / "cache")
+  small.put_rubbish(tmp_path / "debian")
 
   _assert_small(fashion_mnist.load_arrays(str(tmp_path / "cache")))
 
 
 def test_debian_comes_before_the_network(tmp_path, server):
-  _put(tmp_path / "debian")
-  for name in _NAMES:
-    (server / f"{name}.gz").write_bytes(b"rubbish")
+  small.put(tmp_path / "debian")
+  small.put_rubbish(server, ".gz")
 
   _assert_small(fashion_mnist.load_arrays(str(tmp_path / "cache")))
   assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("missing", _NAMES)
-def test_incomplete_directory_is_passed_over(tmp_path, small, missing):
-  _put(tmp_path / "cache", leave_out=[missing])
-  _put(tmp_path / "debian")
+@pytest.mark.parametrize("missing", small.NAMES)
+def test_incomplete_directory_is_passed_over(tmp_path, small_data, missing):
+  small.put(tmp_path / "cache", leave_out=[missing])
+  small.put(tmp_path / "debian")
 
   _assert_small(fashion_mnist.load_arrays(str(tmp_path / "cache")))
 
 
 def test_download(tmp_path, server):
-  _put(server)
+  small.put(server)
   cache = tmp_path / "cache"
 
   _assert_small(fashion_mnist.load_arrays(str(cache)))
 
   names = sorted(path.name for path in cache.iterdir())
-  assert names == sorted(f"{name}.gz" for name in _NAMES)
+  assert names == sorted(f"{name}.gz" for name in small.NAMES)
   for name in names:
     (server / name).unlink()
   _assert_small(fashion_mnist.load_arrays(str(cache)))
@@ -182,12 +114,12 @@ def test_downloads_what_tensorflow_datasets_knows_the_checksums_of():
   fashion = tfds.builder_cls("fashion_mnist")
 
   assert fashion.URL == fashion_mnist.URL
-  for name in _NAMES:
+  for name in small.NAMES:
     assert f"{fashion_mnist.URL}{name}.gz" in fashion.url_infos
 
 
 def test_server_lacks_a_file(tmp_path, server):
-  _put(server, leave_out=[_NAMES[2]])
+  small.put(server, leave_out=[small.NAMES[2]])
 
   with pytest.raises(fashion_mnist.FashionMnistDownloadError, match="404"):
     fashion_mnist.load_arrays(str(tmp_path / "cache"))
@@ -195,10 +127,9 @@ def test_server_lacks_a_file(tmp_path, server):
 
 
 def test_server_has_other_files(tmp_path, server):
-  _put(server)
-  changed = bytearray(_content(_NAMES[3]))
-  changed[-1] ^= 1
-  (server / f"{_NAMES[3]}.gz").write_bytes(gzip.compress(bytes(changed)))
+  small.put(server)
+  changed = small.flip_last(small.content(small.NAMES[3]))
+  (server / f"{small.NAMES[3]}.gz").write_bytes(gzip.compress(changed))
 
   with pytest.raises(
     fashion_mnist.FashionMnistDownloadError, match="must have sha256"
@@ -207,7 +138,7 @@ def test_server_has_other_files(tmp_path, server):
   assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_nothing_anywhere(tmp_path, small):
+def test_nothing_anywhere(tmp_path, small_data):
   cache = tmp_path / "cache"
 
   with pytest.raises(fashion_mnist.FashionMnistDownloadError) as caught:
@@ -219,7 +150,7 @@ def test_nothing_anywhere(tmp_path, small):
     " could not be downloaded (ConnectionRefusedError:"
   )
   assert "apt-get install dataset-fashion-mnist" in message
-  for name in _NAMES:
+  for name in small.NAMES:
     assert f"{name}.gz" in message
   assert "from http://127.0.0.1:9/ on a machine that can" in message
   assert f"into {cache}" in message
@@ -227,7 +158,7 @@ def test_nothing_anywhere(tmp_path, small):
   assert list(cache.iterdir()) == []
 
 
-def test_cache_that_cannot_be_made(tmp_path, small):
+def test_cache_that_cannot_be_made(tmp_path, small_data):
   (tmp_path / "file").write_bytes(b"")
 
   with pytest.raises(
@@ -236,70 +167,22 @@ def test_cache_that_cannot_be_made(tmp_path, small):
     fashion_mnist.load_arrays(str(tmp_path / "file" / "cache"))
 
 
-def _flip_last(content):
-  return content[:-1] + bytes([content[-1] ^ 1])
-
-
-@pytest.mark.parametrize("name", _NAMES)
-@pytest.mark.parametrize(
-  "damage, reason",
-  [
-    (lambda content: b"", "4 bytes of magic"),
-    (lambda content: b"\1" + content[1:], "magic number"),
-    (lambda content: content[:-1], "must have .* bytes"),
-    (lambda content: content + b"\0", "must have .* bytes, got more"),
-    (_flip_last, "sha256"),
-  ],
-)
-@pytest.mark.parametrize("packed", [True, False])
-def test_damaged_file(tmp_path, small, name, damage, reason, packed):
-  _put(tmp_path, packed)
-  path = tmp_path / (f"{name}.gz" if packed else name)
-  damaged = damage(_content(name))
-  path.write_bytes(gzip.compress(damaged) if packed else damaged)
+@pytest.mark.parametrize("name", small.NAMES)
+def test_damaged_file(tmp_path, small_data, name):
+  small.put(tmp_path)
+  path = tmp_path / f"{name}.gz"
+  damaged = small.flip_last(small.content(name))
+  path.write_bytes(gzip.compress(damaged))
 
   with pytest.raises(
     fashion_mnist.FashionMnistFileError,
-    match=rf"{path.name} is damaged .*{reason}.*\. Delete it and load again",
+    match=rf"{path.name} is damaged .*sha256.*\. Delete it and load again",
   ):
     fashion_mnist.load_arrays(str(tmp_path))
 
 
-@pytest.mark.parametrize(
-  "damage",
-  [
-    lambda packed: b"",
-    lambda packed: b"not gzip",
-    lambda packed: packed[: len(packed) // 2],
-    lambda packed: packed[:-4],
-    lambda packed: packed[:100] + bytes(50) + packed[150:],
-    _flip_last,  # The uncompressed size at the file's end.
-  ],
-)
-def test_damaged_compression(tmp_path, small, damage):
-  _put(tmp_path)
-  path = tmp_path / f"{_NAMES[0]}.gz"
-  path.write_bytes(damage(path.read_bytes()))
-
-  with pytest.raises(
-    fashion_mnist.FashionMnistFileError, match="images.*gz is damaged"
-  ):
-    fashion_mnist.load_arrays(str(tmp_path))
-
-
-def test_file_of_another_shape(tmp_path, small):
-  _put(tmp_path, packed=False)
-  (tmp_path / _NAMES[1]).write_bytes(_content(_NAMES[3]))
-
-  with pytest.raises(
-    fashion_mnist.FashionMnistFileError,
-    match=r"shape must be \[60\], got \[10\]",
-  ):
-    fashion_mnist.load_arrays(str(tmp_path))
-
-
-def test_damaged_debian_file_is_installed_again(tmp_path, small):
-  _put_rubbish(tmp_path / "debian")
+def test_damaged_debian_file_is_installed_again(tmp_path, small_data):
+  small.put_rubbish(tmp_path / "debian")
 
   with pytest.raises(
     fashion_mnist.FashionMnistFileError,
@@ -318,9 +201,11 @@ def _examples(client_data, client_id):
   return labels, np.array(inks)
 
 
-def test_clients_are_the_partition(tmp_path, small):
-  _put(tmp_path)
-  images = np.frombuffer(_values(_NAMES[0]), np.uint8).reshape(60, 28, 28)
+def test_clients_are_the_partition(tmp_path, small_data):
+  small.put(tmp_path)
+  images = np.frombuffer(small.values(small.NAMES[0]), np.uint8).reshape(
+    60, 28, 28
+  )
 
   train, test = fashion_mnist.load_data(
     num_clients=12, alpha=0.5, seed=3, cache_dir=str(tmp_path)
@@ -338,8 +223,8 @@ def test_clients_are_the_partition(tmp_path, small):
     np.testing.assert_array_equal(inks, images[part])
 
 
-def test_halves_are_partitioned_independently(tmp_path, small):
-  _put(tmp_path)
+def test_halves_are_partitioned_independently(tmp_path, small_data):
+  small.put(tmp_path)
   labels = np.arange(10)
 
   _, test = fashion_mnist.load_data(
@@ -351,9 +236,11 @@ def test_halves_are_partitioned_independently(tmp_path, small):
   assert found != [labels[part].tolist() for part in with_same_seed]
 
 
-def test_every_test_image_has_a_client(tmp_path, small):
-  _put(tmp_path)
-  expected = np.frombuffer(_values(_NAMES[2]), np.uint8).reshape(10, -1)
+def test_every_test_image_has_a_client(tmp_path, small_data):
+  small.put(tmp_path)
+  expected = np.frombuffer(small.values(small.NAMES[2]), np.uint8).reshape(
+    10, -1
+  )
 
   _, test = fashion_mnist.load_data(num_clients=12, cache_dir=str(tmp_path))
   found = np.concatenate([_examples(test, c)[1] for c in test.client_ids])
@@ -366,9 +253,9 @@ def test_every_test_image_has_a_client(tmp_path, small):
   "num_clients, expected", [(1, 1), (3, 1), (10, 2), (12, 2), (60, 10)]
 )
 def test_test_has_a_sixth_of_the_clients(
-  tmp_path, small, num_clients, expected
+  tmp_path, small_data, num_clients, expected
 ):
-  _put(tmp_path)
+  small.put(tmp_path)
 
   train, test = fashion_mnist.load_data(
     num_clients=num_clients, cache_dir=str(tmp_path)
@@ -378,8 +265,8 @@ def test_test_has_a_sixth_of_the_clients(
   assert len(test.client_ids) == expected
 
 
-def test_seed_decides_both_halves(tmp_path, small):
-  _put(tmp_path)
+def test_seed_decides_both_halves(tmp_path, small_data):
+  small.put(tmp_path)
 
   def labels(seed):
     halves = fashion_mnist.load_data(
@@ -402,8 +289,8 @@ def test_seed_decides_both_halves(tmp_path, small):
     ({"seed": -1}, ValueError, "seed must be in"),
   ],
 )
-def test_bad_arguments(tmp_path, small, change, error, message):
-  _put(tmp_path)
+def test_bad_arguments(tmp_path, small_data, change, error, message):
+  small.put(tmp_path)
 
   with pytest.raises(error, match=message):
     fashion_mnist.load_data(

@@ -2,9 +2,11 @@
 
 Everything here is a `tff.simulation.datasets.ClientData`, with the fields and
 dtypes of TFF's own EMNIST and Stack Overflow, and knows no federated process.
+Only `mnist`, `celeba` and `places365` are arrays, for whoever divides them.
 """
 
 from tff_gen_debug.datasets import alphabet
+from tff_gen_debug.datasets import celeba
 from tff_gen_debug.datasets import dirichlet
 from tff_gen_debug.datasets import docstrings
 from tff_gen_debug.datasets import emnist
@@ -12,6 +14,8 @@ from tff_gen_debug.datasets import fashion_mnist
 from tff_gen_debug.datasets import handwriting
 from tff_gen_debug.datasets import image_clients
 from tff_gen_debug.datasets import language_examples
+from tff_gen_debug.datasets import mnist
+from tff_gen_debug.datasets import places365
 from tff_gen_debug.datasets import preprocessing
 from tff_gen_debug.datasets import stackoverflow
 from tff_gen_debug.datasets import tokenization
@@ -21,6 +25,7 @@ from tff_gen_debug.datasets.client_data import TracedClientData
 __all__ = [
   "TracedClientData",
   "alphabet",
+  "celeba",
   "dirichlet",
   "docstrings",
   "emnist",
@@ -28,6 +33,8 @@ __all__ = [
   "handwriting",
   "image_clients",
   "language_examples",
+  "mnist",
+  "places365",
   "preprocessing",
   "stackoverflow",
   "tokenization",

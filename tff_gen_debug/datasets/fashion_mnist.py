@@ -7,16 +7,8 @@ images of 28 x 28 pixels in 10 classes, by Zalando, under the MIT licence.
 The set has no users, so `load_data` makes clients by `dirichlet.partition`.
 """
 
-import gzip
-import hashlib
 import os
-import shutil
-import socket
-import tempfile
-from typing import List, NamedTuple, Optional, Sequence, Tuple
-import urllib.parse
-import urllib.request
-import zlib
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow_federated as tff
@@ -24,7 +16,7 @@ import tensorflow_federated as tff
 from tff_gen_debug.datasets import dirichlet
 from tff_gen_debug.datasets import handwriting_source
 from tff_gen_debug.datasets import hosted_database
-from tff_gen_debug.datasets import idx
+from tff_gen_debug.datasets import idx_files
 from tff_gen_debug.datasets import image_clients
 
 IMAGE_SIZE = 28
@@ -37,7 +29,6 @@ DEBIAN_PACKAGE = "dataset-fashion-mnist"
 DEBIAN_DIRECTORY = "/usr/share/datasets/fashion-mnist"
 
 _CACHE_NAME = "fashion-mnist"
-_CONNECT_SECONDS = 10
 
 
 class FashionMnistDownloadError(hosted_database.DownloadError):
@@ -48,60 +39,31 @@ class FashionMnistFileError(hosted_database.DataFileError):
   """A file of Fashion-MNIST is damaged or holds something else."""
 
 
-class LabelledImages(NamedTuple):
-  """One half of the data.
-
-  Attributes:
-    images: Background 0 to 255, uint8 `[n, 28, 28]`, read-only.
-    labels: Classes 0..9, uint8 `[n]`, read-only.
-  """
-
-  images: np.ndarray
-  labels: np.ndarray
-
-
-class _ArrayFile(NamedTuple):
-  """One of the four files, which may have `.gz` after its name.
-
-  Attributes:
-    name: The name of the file, not compressed.
-    shape: The shape of the array in it.
-    sha256: The digest of the array's bytes, without the header.
-  """
-
-  name: str
-  shape: Tuple[int, ...]
-  sha256: str
-
-
-class _Files(NamedTuple):
-  images: _ArrayFile
-  labels: _ArrayFile
-
+LabelledImages = idx_files.LabelledImages
 
 # Measured from Debian's dataset-fashion-mnist 0.0~git20200523.55506a9-1. With
 # the file name and the time that Debian took out of their gzip headers put back
 # in, its files have the four checksums by which TensorFlow Datasets knows
 # Zalando's own.
-_TRAIN = _Files(
-  images=_ArrayFile(
+_TRAIN = idx_files.Files(
+  images=idx_files.ArrayFile(
     "train-images-idx3-ubyte",
     (60_000, IMAGE_SIZE, IMAGE_SIZE),
     "2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012",
   ),
-  labels=_ArrayFile(
+  labels=idx_files.ArrayFile(
     "train-labels-idx1-ubyte",
     (60_000,),
     "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
   ),
 )
-_TEST = _Files(
-  images=_ArrayFile(
+_TEST = idx_files.Files(
+  images=idx_files.ArrayFile(
     "t10k-images-idx3-ubyte",
     (10_000, IMAGE_SIZE, IMAGE_SIZE),
     "c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a",
   ),
-  labels=_ArrayFile(
+  labels=idx_files.ArrayFile(
     "t10k-labels-idx1-ubyte",
     (10_000,),
     "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9",
@@ -124,7 +86,8 @@ def load_arrays(
     cache_dir: Directory of the data, `~/.tff_gen_debug/fashion-mnist` if None.
 
   Returns:
-    Train and test, 60,000 and 10,000 images.
+    Train and test, 60,000 and 10,000 images: uint8 `[n, 28, 28]`, background 0
+    to 255, and labels 0..9, uint8 `[n]`.
 
   Raises:
     FashionMnistDownloadError: If there are no such files and they can't be
@@ -136,7 +99,7 @@ def load_arrays(
     or os.path.join(handwriting_source.default_cache_dir(), _CACHE_NAME)
   )
   for source in (directory, DEBIAN_DIRECTORY):
-    if all(_find(source, file.name) for file in _all_files()):
+    if all(idx_files.are_in(source, files) for files in (_TRAIN, _TEST)):
       return _read(source)
   return _download(directory)
 
@@ -206,53 +169,10 @@ def _test_seed(seed: int) -> int:
   return int(state[0] >> np.uint64(1))
 
 
-def _all_files() -> Tuple[_ArrayFile, ...]:
-  return (*_TRAIN, *_TEST)
-
-
-def _find(directory: str, name: str) -> Optional[str]:
-  """The path of a file, plain or compressed, or None."""
-  for path in (os.path.join(directory, name + end) for end in ("", ".gz")):
-    if os.path.isfile(path):
-      return path
-  return None
-
-
 def _read(directory: str) -> Tuple[LabelledImages, LabelledImages]:
   """Reads and verifies the files of a directory that has all of them."""
-  train, test = (
-    LabelledImages(
-      _read_array(directory, files.images), _read_array(directory, files.labels)
-    )
-    for files in (_TRAIN, _TEST)
-  )
-  return train, test
-
-
-def _read_array(directory: str, file: _ArrayFile) -> np.ndarray:
-  path = _find(directory, file.name) or os.path.join(directory, file.name)
-  size = idx.num_bytes(file.shape)
-  try:
-    with open(path, "rb") as plain:
-      opened = gzip.GzipFile(fileobj=plain) if path.endswith(".gz") else plain
-      # No more than tells a file that is too long: gigabytes of one value
-      # compress to next to nothing.
-      data = opened.read(size + 1)
-    if len(data) > size:
-      raise ValueError(f"it must have {size} bytes, got more")
-    array = idx.parse(data)
-  except (EOFError, OSError, ValueError, zlib.error) as error:
-    raise _file_error(path, error) from error
-  if array.shape != file.shape:
-    raise _file_error(
-      path, f"its shape must be {list(file.shape)}, got {list(array.shape)}"
-    )
-  found = hashlib.sha256(array.data).hexdigest()
-  if found != file.sha256:
-    raise _file_error(
-      path, f"its values must have sha256 {file.sha256}, got {found}"
-    )
-  return array
+  train = idx_files.read(directory, _TRAIN, _file_error)
+  return train, idx_files.read(directory, _TEST, _file_error)
 
 
 def _file_error(path: str, reason: object) -> FashionMnistFileError:
@@ -267,29 +187,14 @@ def _file_error(path: str, reason: object) -> FashionMnistFileError:
 
 
 def _download(directory: str) -> Tuple[LabelledImages, LabelledImages]:
-  """Fetches the four files; they appear when all are whole and verified."""
-  names = [file.name + ".gz" for file in _all_files()]
-  unfinished = None
   try:
-    os.makedirs(directory, exist_ok=True)
-    unfinished = tempfile.mkdtemp(prefix=".download_", dir=directory)
-    _check_connection()
-    # Here, because it takes seconds and few come this far.
-    import tensorflow_datasets as tfds
-
-    manager = tfds.download.DownloadManager(download_dir=unfinished)
-    # One after the other: if one of several at once fails, the others go on
-    # writing while the directory is cleared away.
-    for name in names:
-      path = manager.download(URL + name)
-      os.replace(path, os.path.join(unfinished, name))
-    halves = _read(unfinished)
-    for name in names:
-      os.replace(os.path.join(unfinished, name), os.path.join(directory, name))
-    return halves
+    train, test = idx_files.download(
+      URL, (_TRAIN, _TEST), directory, _file_error
+    )
   except Exception as error:
     # The network, the disk, TensorFlow Datasets (or its absence) and the look
     # at the result each fail in ways of their own, and the remedy is the same.
+    names = [f"{file.name}.gz" for file in (*_TRAIN, *_TEST)]
     raise FashionMnistDownloadError(
       f"Fashion-MNIST is neither in {directory} nor in {DEBIAN_DIRECTORY}, and"
       f" could not be downloaded ({type(error).__name__}: {error}). Either"
@@ -298,19 +203,4 @@ def _download(directory: str) -> Tuple[LabelledImages, LabelledImages]:
       f" {directory}; or load again with a network and tensorflow-datasets"
       " installed."
     ) from error
-  finally:
-    if unfinished is not None:
-      shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _check_connection() -> None:
-  """Raises OSError if the server can't be reached.
-
-  TensorFlow Datasets tries again for minutes (206 s were measured for a name
-  that does not resolve) before it says so.
-  """
-  if urllib.request.getproxies():
-    return
-  server = urllib.parse.urlsplit(URL)
-  address = (server.hostname, server.port or 80)
-  socket.create_connection(address, timeout=_CONNECT_SECONDS).close()
+  return train, test

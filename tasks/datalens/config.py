@@ -1,0 +1,170 @@
+"""What one run of the task is, and the ways to run it."""
+
+import dataclasses
+import math
+
+from tasks import configuration
+
+DATASETS = (
+  "handwriting",
+  "mnist",
+  "fashion_mnist",
+  "celeba_gender",
+  "celeba_hair",
+  "places365",
+)
+_TEACHERS = ("energy", "discriminator")
+_CODES = ("low_frequencies", "signs", "clipped", "projected", "bins")
+_STUDENTS = ("field", "gradient")
+_SPLITS = ("validation", "test")
+
+_field = configuration.field
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """The config; each field's help says what it is."""
+
+  dataset: str = _field("handwriting", f"Whose images: {', '.join(DATASETS)}.")
+  cache_dir: str = _field(
+    "", "Where the images are or will be; the loader's own place by default."
+  )
+  measured_on: str = _field(
+    "test",
+    "What synthetic images are judged by: validation images, to choose settings, "
+    "or test images, once for settings that were chosen before.",
+  )
+  published: bool = _field(
+    False,
+    "Whether to take top_k, threshold, noise, teachers, images and rounds from "
+    "the paper, for this data set and an epsilon of 1 or 10.",
+  )
+  epsilon: float = _field(10.0, "The budget; inf is without noise.")
+  delta: float = _field(1e-5, "The delta of epsilon.")
+  accountant: str = _field("pld", "pld, rdp or rdp_classic.")
+  num_teachers: int = _field(4000, "Shards of the training images.")
+  teachers_per_client: int = _field(50, "Teachers that one TFF client runs.")
+  rounds: int = _field(8, "Rounds; each asks about images_per_round.")
+  images_per_round: int = _field(200, "Generated images that teachers judge.")
+  teacher: str = _field(
+    "energy",
+    "energy: a witness of the energy distance, without state; discriminator: a"
+    " network, as in the paper.",
+  )
+  frequencies: int = _field(
+    12, "Images are compared, or sent, by cosines below this frequency."
+  )
+  softening: float = _field(
+    1.0, "energy: the distance below which an image pulls less."
+  )
+  locality: float = _field(
+    0.8,
+    "energy: how much more a teacher's nearest images pull; 0 for all alike.",
+  )
+  discriminator_units: int = _field(32, "discriminator: hidden units.")
+  discriminator_scale: float = _field(
+    0.02, "discriminator: scale of the first layer's initial weights."
+  )
+  stored: bool = _field(
+    True, "discriminator: whether teachers keep their network between rounds."
+  )
+  teacher_steps: int = _field(2, "discriminator: its steps a round.")
+  first_teacher_steps: int = _field(
+    10, "discriminator: its steps in the first round, or in each if not stored."
+  )
+  teacher_learning_rate: float = _field(1e-3, "discriminator: Adam's.")
+  code: str = _field(
+    "low_frequencies", f"What teachers send: {', '.join(_CODES)}."
+  )
+  top_k: int = _field(0, "signs: pixels that a teacher votes on; 0 for all.")
+  threshold: float = _field(
+    -1.0,
+    "signs: the share of teachers that a pixel's sum has to exceed to count as "
+    "its sign; negative to take the sums themselves.",
+  )
+  coordinate_clip: float = _field(
+    0.0, "signs: from where a drawn vote is certain; 0 for the largest entry."
+  )
+  stochastic: bool = _field(False, "signs: whether votes are drawn.")
+  clip_norm: float = _field(
+    1.0, "The largest norm of a direction, of other codes than signs."
+  )
+  dimensions: int = _field(
+    64, "projected, bins: numbers that an image becomes."
+  )
+  bins: int = _field(10, "bins: values that a number is rounded to.")
+  student: str = _field(
+    "field",
+    "field: fits the generator to all that teachers said; gradient: takes a step "
+    "along what they said last, as in the paper.",
+  )
+  generator_steps: int = _field(60, "field: steps a round.")
+  generated_per_class: int = _field(
+    20, "field: images of a class that a step generates."
+  )
+  last_generator_steps: int = _field(240, "field: further ones at the end.")
+  generator_learning_rate: float = _field(5e-3, "Adam's.")
+  averaging_decay: float = _field(
+    0.98, "What the generator's average keeps at a step."
+  )
+  noise_dim: int = _field(32, "Random inputs of the generator.")
+  filters: int = _field(32, "Filters of its last hidden layer.")
+  num_samples: int = _field(50_000, "Images that classifiers are trained on.")
+  limit: int = _field(0, "At most how many images to load, 0 for all.")
+  seed: int = _field(1, "Of shards, networks and samples; noise has none.")
+
+  def __post_init__(self):
+    for name, choices in (
+      ("dataset", DATASETS),
+      ("teacher", _TEACHERS),
+      ("code", _CODES),
+      ("student", _STUDENTS),
+      ("measured_on", _SPLITS),
+    ):
+      configuration.check_choice(name, getattr(self, name), choices)
+    for name in (
+      "num_teachers",
+      "teachers_per_client",
+      "rounds",
+      "images_per_round",
+      "num_samples",
+      "noise_dim",
+    ):
+      configuration.check_least(name, getattr(self, name), 1)
+    for name in ("top_k", "coordinate_clip", "limit", "seed"):
+      configuration.check_least(name, getattr(self, name), 0)
+    if not self.epsilon > 0:
+      raise ValueError(f"epsilon must be positive, got {self.epsilon}")
+    if self.published and math.isinf(self.epsilon):
+      raise ValueError("epsilon must be finite with published")
+
+
+PRESETS = {
+  # What was found to be best, on the embedded images.
+  "demo": Config(num_teachers=500),
+  # The paper's own mechanism and settings, honestly accounted for.
+  "paper": Config(
+    dataset="mnist",
+    published=True,
+    teacher="discriminator",
+    code="signs",
+    stochastic=True,
+    student="gradient",
+    generator_learning_rate=1e-3,
+    averaging_decay=0.0,
+    num_samples=100_000,
+  ),
+  # Everything that demo does, too briefly to be worth looking at.
+  "smoke": Config(
+    num_teachers=20,
+    teachers_per_client=10,
+    rounds=2,
+    images_per_round=20,
+    generator_steps=2,
+    last_generator_steps=2,
+    generated_per_class=4,
+    filters=4,
+    limit=600,
+    num_samples=200,
+  ),
+}

@@ -1,0 +1,53 @@
+"""The whole task: images, teachers, samples, their worth, the report."""
+
+import logging
+import os
+import time
+
+from tasks import configuration
+from tasks.datalens import config as config_lib
+from tasks.datalens import measuring
+from tasks.datalens import methods
+from tasks.datalens import population as population_lib
+from tasks.datalens import presentation
+from tasks.datalens import training
+from tff_gen_debug.debugging import report as report_lib
+
+_logger = logging.getLogger(__name__)
+
+
+def run(config: config_lib.Config, folder: str) -> str:
+  """Runs the task, or goes on with an unfinished run in `folder`.
+
+  TFF computations run in the default context, such as
+  `tff_gen_debug.runtime.use_local_runtime` sets.
+
+  Args:
+    config: What to run.
+    folder: Where everything goes; made if missing.
+
+  Returns:
+    The path of report.html.
+
+  Raises:
+    tasks.configuration.DifferentRunError: If `folder` holds another run.
+    ValueError: If there are fewer images than teachers, or a budget that no
+      noise keeps.
+  """
+  start = time.monotonic()
+  configuration.claim_folder(folder, config)
+  config = methods.resolve(config)
+  population = population_lib.load(config)
+  _logger.info(
+    "%d images for teachers, %d for validation",
+    len(population.train),
+    len(population.validation),
+  )
+  trained = training.train(config, population, folder)
+  measured = measuring.measure(config, population, trained.samples)
+  report = presentation.make_report(
+    config, population, trained, measured, time.monotonic() - start
+  )
+  for finding in report.findings:
+    _logger.info("Finding: %s", finding.claim)
+  return report_lib.write_report(os.fspath(folder), report)
