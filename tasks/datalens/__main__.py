@@ -14,10 +14,12 @@ if __name__ == "__main__":
     experiment.run,
     (
       celeba.CelebaDownloadError,
+      celeba.CelebaFileError,
       fashion_mnist.FashionMnistDownloadError,
       fashion_mnist.FashionMnistFileError,
       mnist.MnistDownloadError,
       mnist.MnistFileError,
       places365.Places365DownloadError,
+      places365.Places365FileError,
     ),
   )

@@ -31,8 +31,8 @@ class Config:
   )
   measured_on: str = _field(
     "test",
-    "What synthetic images are judged by: validation images, to choose settings, "
-    "or test images, once for settings that were chosen before.",
+    "What synthetic images are judged by: validation images, to choose "
+    "settings, or test images, once for settings that were chosen before.",
   )
   published: bool = _field(
     False,
@@ -95,8 +95,8 @@ class Config:
   bins: int = _field(10, "bins: values that a number is rounded to.")
   student: str = _field(
     "field",
-    "field: fits the generator to all that teachers said; gradient: takes a step "
-    "along what they said last, as in the paper.",
+    "field: fits the generator to all that teachers said; gradient: takes a "
+    "step along what they said last, as in the paper.",
   )
   generator_steps: int = _field(60, "field: steps a round.")
   generated_per_class: int = _field(

@@ -74,6 +74,12 @@ class Population:
   num_classes: int
   load_test: Callable[[], Examples]
 
+  @property
+  def image_shape(self) -> tuple[int, int, int]:
+    """Height, width and channels of an image."""
+    height, width, channels = self.train.images.shape[1:]
+    return height, width, channels
+
 
 def load(config: config_lib.Config) -> Population:
   """Loads the training half of a config's data set, and splits it."""

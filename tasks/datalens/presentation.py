@@ -20,7 +20,7 @@ _KINDS = {
   "random_forest": "random forest",
 }
 # Accuracies of CNNs that Wang et al. (2021) report, (epsilon, 1e-5)-DP.
-_REPORTED = {
+_REPORTED: dict[tuple[str, float], float] = {
   ("mnist", 1): 0.7123,
   ("mnist", 10): 0.8066,
   ("fashion_mnist", 1): 0.6478,

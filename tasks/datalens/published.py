@@ -25,7 +25,7 @@ class Settings(NamedTuple):
   images: int
 
 
-_RUNS = {
+_RUNS: dict[tuple[str, float], Settings] = {
   ("mnist", 1): Settings(200, 5000.0, 0.7, 4000, 15),
   ("mnist", 10): Settings(300, 800.0, 0.2, 4000, 15),
   ("fashion_mnist", 1): Settings(200, 5000.0, 0.9, 4000, 15),

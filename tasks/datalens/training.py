@@ -58,7 +58,7 @@ def train(
   """
   parts = population_lib.deal(config, population, config.num_teachers)
   scene = methods.Scene(
-    image_shape=population.train.images.shape[1:],
+    image_shape=population.image_shape,
     num_classes=population.num_classes,
     images_per_teacher=max(len(part) for part in parts),
   )

@@ -258,6 +258,20 @@ def test_rounds_of_the_process_draw_new_noise(tff_runtime):
   assert np.max(np.abs(np.corrcoef(rows) - np.eye(3))) < limit
 
 
+def test_teachers_of_one_opinion_draw_their_votes_independently(tff_runtime):
+  code = gradient_codes.TopKSignCode(10_001)
+  process = _create(_factory(code, teachers=8, grouped=True), [2, 1, 10_001])
+  values = np.full([4, 2, 1, 10_001], 0.4, np.float32)
+  values[..., -1] = 1.0
+  share = _run(process, values)[0]
+  # The largest entry's vote is certain, and the others' have a mean of 0.4 and
+  # a variance of 1 - 0.4^2, an eighth of that for the mean of eight teachers;
+  # if some drew alike it would be more by a quarter at least.
+  assert share[-1] == 1
+  assert np.mean(share[:-1]) == pytest.approx(0.4, abs=0.02)
+  assert np.var(share[:-1]) == pytest.approx((1 - 0.4**2) / 8, rel=0.1)
+
+
 def test_a_plan_gives_teachers_noise_and_neighbours(tff_runtime):
   plan = examples.plan(
     population=500,

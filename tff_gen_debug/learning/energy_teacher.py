@@ -116,10 +116,12 @@ class EnergyTeacher(teachers.Teacher):
     # Rounding can make the difference of large squares negative.
     distances = tf.sqrt(tf.nn.relu(squares) + self._softening**2)
     # The nearest of those that pull has the exponent 0.
-    far = tf.where(weights > 0, distances, tf.fill([], float("inf")))
+    infinite = tf.constant(float("inf"), distances.dtype)
+    far = tf.where(weights > 0, distances, infinite)
     nearest = tf.reduce_min(far, axis=-1, keepdims=True)
-    nearest = tf.where(tf.math.is_finite(nearest), nearest, 0.0)
-    excess = tf.where(weights > 0, distances - tf.stop_gradient(nearest), 0.0)
+    nearest = tf.where(tf.math.is_finite(nearest), nearest, tf.zeros_like(nearest))
+    excess = distances - tf.stop_gradient(nearest)
+    excess = tf.where(weights > 0, excess, tf.zeros_like(excess))
     shares = weights * tf.exp(-self._locality * excess)
     shares = tf.math.divide_no_nan(
       shares, tf.reduce_sum(shares, axis=-1, keepdims=True)

@@ -364,8 +364,10 @@ def _states_of(
   """
   if store is None:
     state = teacher.initial_state(seed)._replace(weights=start.teacher_weights)
+    # Optimizers keep their rates as Python floats.
     stacked = tf.nest.map_structure(
-      lambda x: tf.repeat(x[tf.newaxis], count, axis=0), state
+      lambda x: tf.repeat(tf.convert_to_tensor(x)[tf.newaxis], count, axis=0),
+      state,
     )
     return stacked, tf.constant(True), None
 
@@ -378,6 +380,8 @@ def _states_of(
       lambda x: tf.TensorSpec(x.shape, x.dtype),
       tf.nest.map_structure(tf.convert_to_tensor, one),
     )
+  if not tf.nest.flatten(one_specs):
+    raise ValueError("store must be None for a teacher without a state")
   specs = tf.nest.map_structure(
     lambda s: tf.TensorSpec([count, *s.shape], s.dtype), one_specs
   )

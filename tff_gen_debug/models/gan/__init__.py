@@ -13,7 +13,7 @@ from tff_gen_debug.models.gan.paper import paper_generator
 from tff_gen_debug.models.gan.small import small_discriminator
 from tff_gen_debug.models.gan.small import small_generator
 from tff_gen_debug.models.gan.teacher_networks import dense_discriminator
-from tff_gen_debug.models.gan.teacher_networks import upsampling_generator
+from tff_gen_debug.models.gan.upsampling import upsampling_generator
 
 __all__ = [
   "Discriminator",

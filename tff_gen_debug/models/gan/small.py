@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tff_gen_debug.models.gan import layers
 from tff_gen_debug.models.gan import network
+from tff_gen_debug.models.gan import upsampling
 
 _LEAK = 0.2  # Radford et al. (2016), section 3.
 
@@ -63,43 +64,7 @@ def small_generator(
   Raises:
     ValueError: If `filters` is less than 1.
   """
-  _check_at_least_one("filters", filters)
-  flat = 7 * 7 * 2 * filters
-
-  def init(seed):
-    weights = (
-      *layers.affine_weights([latent_dim, flat], flat, seed, 0),
-      tf.ones([flat]),
-      tf.zeros([flat]),
-      *layers.affine_weights([4, 4, filters, 2 * filters], filters, seed, 1),
-      tf.ones([filters]),
-      tf.zeros([filters]),
-      *layers.affine_weights([4, 4, 1, filters], 1, seed, 2),
-    )
-    statistics = (
-      tf.zeros([flat]),
-      tf.ones([flat]),
-      tf.zeros([filters]),
-      tf.ones([filters]),
-    )
-    return weights, statistics
-
-  def apply(weights, statistics, latent, training):
-    k1, b1, scale1, offset1, k2, b2, scale2, offset2, k3, b3 = weights
-    mean1, variance1, mean2, variance2 = statistics
-    x = layers.dense(latent, k1, b1)
-    x, mean1, variance1 = layers.batch_norm_with_statistics(
-      x, scale1, offset1, mean1, variance1, training
-    )
-    x = tf.reshape(tf.nn.relu(x), [-1, 7, 7, 2 * filters])
-    x = layers.conv2d_transpose(x, k2, b2, 2)
-    x, mean2, variance2 = layers.batch_norm_with_statistics(
-      x, scale2, offset2, mean2, variance2, training
-    )
-    images = tf.tanh(layers.conv2d_transpose(tf.nn.relu(x), k3, b3, 2))
-    return images, (mean1, variance1, mean2, variance2)
-
-  return network.Generator(latent_dim=latent_dim, init=init, apply=apply)
+  return upsampling.upsampling_generator((28, 28, 1), latent_dim, filters)
 
 
 def _check_at_least_one(name: str, value: int) -> None:
