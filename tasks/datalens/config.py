@@ -110,6 +110,11 @@ class Config:
   noise_dim: int = _field(32, "Random inputs of the generator.")
   filters: int = _field(32, "Filters of its last hidden layer.")
   num_samples: int = _field(50_000, "Images that classifiers are trained on.")
+  references: bool = _field(
+    True,
+    "Whether to train classifiers on real images as well, to compare with and "
+    "for classifier score and Frechet distance.",
+  )
   limit: int = _field(0, "At most how many images to load, 0 for all.")
   seed: int = _field(1, "Of shards, networks and samples; noise has none.")
 

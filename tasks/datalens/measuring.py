@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from typing import Optional
 
 import numpy as np
 
@@ -19,34 +20,43 @@ _MOST_FOR_FORESTS = 20_000
 
 
 @dataclasses.dataclass(frozen=True)
+class Scores:
+  """What a CNN that was trained on real images says of samples.
+
+  Attributes:
+    classifier_score: exp(E KL(p(y|x) || p(y))), at most the number of classes.
+    real_classifier_score: That of real images.
+    frechet_distance: Between its logits for samples and for real images.
+    real_frechet_distance: Between those for two halves of the real images.
+  """
+
+  classifier_score: float
+  real_classifier_score: float
+  frechet_distance: float
+  real_frechet_distance: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Measured:
-  """Numbers about synthetic images. All but the accuracies' classifiers come
-  from real images, without differential privacy.
+  """Numbers about samples, by real images, without differential privacy.
 
   Attributes:
     split: The real images that were used, "validation" or "test".
     accuracies: By kind of classifier, its accuracy on real images after
       training on synthetic ones.
     real_accuracies: The same of classifiers that were trained on real images:
-      what a generator without loss would give.
+      what a generator without loss would give. Empty if not asked for.
     class_accuracies: Of the CNN, class by class.
-    classifier_score: exp(E KL(p(y|x) || p(y))) by a CNN trained on real images,
-      at most the number of classes; with `real_classifier_score`, that of real
-      images.
-    frechet_distance: Between the logits of that CNN for synthetic and for real
-      images; with `real_frechet_distance`, between two halves of real images.
-    nearest_train: Median distance of samples to the nearest training image;
-      with `nearest_held_out`, to the nearest of as many other real images.
+    scores: None if not asked for.
+    nearest_train: Median distance of samples to the nearest training image.
+    nearest_held_out: The same to the nearest of as many other real images.
   """
 
   split: str
   accuracies: dict[str, float]
   real_accuracies: dict[str, float]
   class_accuracies: list[float]
-  classifier_score: float
-  real_classifier_score: float
-  frechet_distance: float
-  real_frechet_distance: float
+  scores: Optional[Scores]
   nearest_train: float
   nearest_held_out: float
 
@@ -70,7 +80,8 @@ def measure(
   by_test = config.measured_on == "test"
   real = population.load_test() if by_test else population.validation
   classes = population.num_classes
-  accuracies, real_accuracies = {}, {}
+  accuracies: dict[str, float] = {}
+  references: dict[str, evaluation.DownstreamClassifier] = {}
   class_accuracies: list[float] = []
   for kind in downstream.KINDS:
     part = slice(_MOST_FOR_FORESTS if kind == "random_forest" else None)
@@ -90,36 +101,50 @@ def measure(
       class_accuracies = (
         np.diag(counts) / np.maximum(counts.sum(axis=1), 1)
       ).tolist()
-    if kind != "random_forest":
-      reference = evaluation.train(
+    if config.references and kind != "random_forest":
+      references[kind] = evaluation.train(
         kind,
         population.train.pixels,
         population.train.labels,
         num_classes=classes,
         seed=config.seed,
       )
-      real_accuracies[kind] = reference.accuracy(real.pixels, real.labels)
-    if kind == "cnn":
-      judge = reference
-  some = np.random.RandomState(config.seed).permutation(len(real))
-  some = some[: 2 * _MOST_COMPARED]
-  one, other = np.array_split(some, 2)
-  real_logits = judge.scores(real.pixels[some])
-  fake_logits = judge.scores(samples.images[:_MOST_COMPARED])
   near = min(len(real), len(population.train))
   return Measured(
     split=config.measured_on,
     accuracies=accuracies,
-    real_accuracies=real_accuracies,
+    real_accuracies={
+      kind: reference.accuracy(real.pixels, real.labels)
+      for kind, reference in references.items()
+    },
     class_accuracies=class_accuracies,
-    classifier_score=evaluation.classifier_score(_softmax(fake_logits)),
-    real_classifier_score=evaluation.classifier_score(_softmax(real_logits)),
-    frechet_distance=evaluation.frechet_distance(fake_logits, real_logits),
-    real_frechet_distance=evaluation.frechet_distance(
-      judge.scores(real.pixels[one]), judge.scores(real.pixels[other])
+    scores=(
+      _score(references["cnn"], samples, real, config.seed)
+      if references
+      else None
     ),
     nearest_train=_nearest(samples.images, population.train.pixels[:near]),
     nearest_held_out=_nearest(samples.images, real.pixels[:near]),
+  )
+
+
+def _score(
+  judge: evaluation.DownstreamClassifier,
+  samples: population_lib.Synthetic,
+  real: population_lib.Examples,
+  seed: int,
+) -> Scores:
+  some = np.random.RandomState(seed).permutation(len(real))[
+    : 2 * _MOST_COMPARED
+  ]
+  real_logits = judge.scores(real.pixels[some])
+  fake_logits = judge.scores(samples.images[:_MOST_COMPARED])
+  one, other = np.array_split(real_logits, 2)
+  return Scores(
+    classifier_score=evaluation.classifier_score(_softmax(fake_logits)),
+    real_classifier_score=evaluation.classifier_score(_softmax(real_logits)),
+    frechet_distance=evaluation.frechet_distance(fake_logits, real_logits),
+    real_frechet_distance=evaluation.frechet_distance(one, other),
   )
 
 

@@ -106,9 +106,12 @@ def _findings(
   )
   claim = (
     f"A CNN trained on synthetic images alone gets {accuracy:.1%} of real ones"
-    f" right, at epsilon {trained.ledger.epsilon():.3g}; trained on the real"
-    f" ones it would get {measured.real_accuracies['cnn']:.1%}."
+    f" right, at epsilon {trained.ledger.epsilon():.3g}."
   )
+  if measured.real_accuracies:
+    claim += (
+      f" Trained on real ones it gets {measured.real_accuracies['cnn']:.1%}."
+    )
   findings = [
     findings_lib.Finding(
       name="samples_are_useful",
@@ -237,23 +240,29 @@ def _accuracies(measured: measuring.Measured) -> list[report_lib.Section]:
 
 
 def _scores(measured: measuring.Measured) -> report_lib.Table:
-  return report_lib.Table(
-    title="Scores",
-    columns=("score", "synthetic", "real"),
-    rows=[
+  rows: list[tuple[str, float, Optional[float]]] = [
+    ("median distance to training images", measured.nearest_train, None),
+    ("median distance to other images", measured.nearest_held_out, None),
+  ]
+  if measured.scores is not None:
+    scores = measured.scores
+    rows = [
       (
         "classifier score",
-        measured.classifier_score,
-        measured.real_classifier_score,
+        scores.classifier_score,
+        scores.real_classifier_score,
       ),
       (
         "Frechet distance",
-        measured.frechet_distance,
-        measured.real_frechet_distance,
+        scores.frechet_distance,
+        scores.real_frechet_distance,
       ),
-      ("median distance to training images", measured.nearest_train, None),
-      ("median distance to other images", measured.nearest_held_out, None),
-    ],
+      *rows,
+    ]
+  return report_lib.Table(
+    title="Scores",
+    columns=("score", "synthetic", "real"),
+    rows=rows,
     text=(
       "Classifier score and Frechet distance are by a CNN trained on real"
       " images, the distance on its logits. Samples that lie nearer to training"

@@ -185,6 +185,8 @@ def test_opposite_rows_reach_the_bounds():
     assert np.linalg.norm(one - other) == pytest.approx(
       2 * code.norm_bound, rel=_ROUNDING
     )
+    assert code.sensitivity("add_or_remove_one") == code.norm_bound
+    assert code.sensitivity("replace_one") == 2 * code.norm_bound
 
 
 def test_a_row_that_is_replaced_changes_no_other_row():
