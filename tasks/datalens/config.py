@@ -14,6 +14,7 @@ DATASETS = (
   "places365",
 )
 _TEACHERS = ("energy", "discriminator")
+_NETWORKS = ("conv", "dense")
 _CODES = ("low_frequencies", "signs", "clipped", "projected", "bins")
 _STUDENTS = ("field", "gradient")
 _SPLITS = ("validation", "test")
@@ -61,9 +62,11 @@ class Config:
     0.8,
     "energy: how much more a teacher's nearest images pull; 0 for all alike.",
   )
-  discriminator_units: int = _field(32, "discriminator: hidden units.")
-  discriminator_scale: float = _field(
-    0.02, "discriminator: scale of the first layer's initial weights."
+  network: str = _field(
+    "conv", "discriminator: conv, two convolutions, or dense, a hidden layer."
+  )
+  discriminator_width: int = _field(
+    8, "discriminator: filters of the first convolution, or hidden units."
   )
   stored: bool = _field(
     True, "discriminator: whether teachers keep their network between rounds."
@@ -122,6 +125,7 @@ class Config:
     for name, choices in (
       ("dataset", DATASETS),
       ("teacher", _TEACHERS),
+      ("network", _NETWORKS),
       ("code", _CODES),
       ("student", _STUDENTS),
       ("measured_on", _SPLITS),

@@ -179,13 +179,15 @@ def _make_teacher(config: config_lib.Config, scene: Scene) -> teachers.Teacher:
       softening=config.softening,
       locality=config.locality,
     )
+  width = config.discriminator_width
+  if config.network == "conv":
+    critic = gan.conv_discriminator(scene.image_shape, scene.num_classes, width)
+  else:
+    critic = gan.dense_discriminator(
+      scene.image_shape, scene.num_classes, width
+    )
   return teachers.DiscriminatorTeacher(
-    gan.dense_discriminator(
-      scene.image_shape,
-      scene.num_classes,
-      config.discriminator_units,
-      config.discriminator_scale,
-    ),
+    critic,
     tff.learning.optimizers.build_adam(
       config.teacher_learning_rate, beta_1=0.5
     ),

@@ -80,6 +80,41 @@ def test_a_dense_discriminator_starts_small_and_without_classes_is_none():
   assert logits.shape == (3,)
 
 
+def test_a_conv_discriminator_is_the_small_one_with_a_logit_a_class():
+  """TensorFlow's convolutions, and heads that are added up by hand."""
+  critic = gan.conv_discriminator((28, 28, 1), 4, filters=3)
+  rng = np.random.RandomState(2)
+  weights = [
+    tf.constant(rng.normal(size=w.shape), tf.float32)
+    for w in critic.init(_SEED)
+  ]
+  images = rng.uniform(-1, 1, (5, 28, 28, 1)).astype(np.float32)
+  labels = np.array([0, 3, 1, 1, 2])
+  small = gan.small_discriminator(3)
+  expected = []
+  for image, label in zip(images, labels):
+    head = weights[4] + weights[6][:, label : label + 1]
+    logit = small.apply(
+      (*weights[:4], head, weights[5]), image[np.newaxis], tf.ones([1])
+    )
+    expected.append(logit[0])
+  logits = critic.apply(
+    tuple(weights), tf.constant(images), tf.one_hot(labels, 4)
+  )
+  np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_a_conv_discriminator_of_colours_sees_all_channels():
+  critic = gan.conv_discriminator((8, 12, 3), 0, filters=2)
+  weights = critic.init(_SEED)
+  images = tf.random.stateless_normal([2, 8, 12, 3], _SEED)
+  with tf.GradientTape() as tape:
+    tape.watch(images)
+    logits = critic.apply(weights, images, tf.zeros([2, 0]))
+  assert logits.shape == (2,)
+  assert np.all(np.any(tape.gradient(logits, images) != 0, axis=(0, 1, 2)))
+
+
 @pytest.mark.parametrize(
   "shape, start, doublings",
   [
@@ -131,6 +166,11 @@ def test_networks_of_other_sizes_do_not():
     (lambda: gan.upsampling_generator((30, 30, 1)), "a multiple of 4"),
     (
       lambda: gan.upsampling_generator((28, 28, 1), filters=0),
+      "filters must be at least 1, got 0",
+    ),
+    (lambda: gan.conv_discriminator((30, 28, 1), 10), "multiples of 4"),
+    (
+      lambda: gan.conv_discriminator((28, 28, 1), 10, filters=0),
       "filters must be at least 1, got 0",
     ),
     (

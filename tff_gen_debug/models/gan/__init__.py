@@ -12,6 +12,7 @@ from tff_gen_debug.models.gan.paper import paper_discriminator
 from tff_gen_debug.models.gan.paper import paper_generator
 from tff_gen_debug.models.gan.small import small_discriminator
 from tff_gen_debug.models.gan.small import small_generator
+from tff_gen_debug.models.gan.teacher_networks import conv_discriminator
 from tff_gen_debug.models.gan.teacher_networks import dense_discriminator
 from tff_gen_debug.models.gan.upsampling import upsampling_generator
 
@@ -24,6 +25,7 @@ __all__ = [
   "LabelledGenerator",
   "NonSaturatingLoss",
   "WassersteinLoss",
+  "conv_discriminator",
   "dense_discriminator",
   "paper_discriminator",
   "paper_generator",
