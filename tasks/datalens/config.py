@@ -37,13 +37,19 @@ class Config:
   )
   published: bool = _field(
     False,
-    "Whether to take top_k, threshold, noise, teachers, images and rounds from "
-    "the paper, for this data set and an epsilon of 1 or 10.",
+    "Whether to take top_k, threshold, noise, images and rounds from the "
+    "paper, for this data set and an epsilon of 1 or 10, and its teachers; "
+    "fewer of them are a simulation.",
   )
   epsilon: float = _field(10.0, "The budget; inf is without noise.")
   delta: float = _field(1e-5, "The delta of epsilon.")
   accountant: str = _field("pld", "pld, rdp or rdp_classic.")
   num_teachers: int = _field(4000, "Shards of the training images.")
+  simulated_teachers: int = _field(
+    0,
+    "Teachers of the run that this smaller one stands for, with its noise on "
+    "the mean vote; 0 to stand for itself.",
+  )
   teachers_per_client: int = _field(50, "Teachers that one TFF client runs.")
   rounds: int = _field(8, "Rounds; each asks about images_per_round.")
   images_per_round: int = _field(200, "Generated images that teachers judge.")
@@ -140,6 +146,11 @@ class Config:
       "noise_dim",
     ):
       configuration.check_least(name, getattr(self, name), 1)
+    if 0 < self.simulated_teachers < self.num_teachers:
+      raise ValueError(
+        "simulated_teachers must be 0, or at least num_teachers"
+        f" ({self.num_teachers}), got {self.simulated_teachers}"
+      )
     for name in ("top_k", "coordinate_clip", "limit", "seed"):
       configuration.check_least(name, getattr(self, name), 0)
     if not self.epsilon > 0:

@@ -47,7 +47,10 @@ def resolve(config: config_lib.Config) -> config_lib.Config:
     config,
     top_k=run.top_k,
     threshold=run.threshold,
-    num_teachers=run.teachers,
+    num_teachers=min(config.num_teachers, run.teachers),
+    simulated_teachers=(
+      run.teachers if config.num_teachers < run.teachers else 0
+    ),
     images_per_round=run.images,
     code="signs",
     stochastic=True,
@@ -90,11 +93,13 @@ def make_plan(
   """What the rounds cost: everybody votes in all of them.
 
   With the paper's settings the noise is the paper's, and the plan has as many
-  rounds as its budget pays for; else the noise is what the rounds leave.
+  rounds as its budget pays for; else the noise is what the rounds leave. A plan
+  that simulates more teachers has their epsilon.
   """
+  teachers_paid_for = config.simulated_teachers or config.num_teachers
   plan = privacy.PrivacyPlan(
-    population=config.num_teachers,
-    expected_clients_per_round=config.num_teachers,
+    population=teachers_paid_for,
+    expected_clients_per_round=teachers_paid_for,
     rounds=config.rounds,
     noise_multiplier=0.0,
     delta=config.delta,
@@ -107,10 +112,14 @@ def make_plan(
     code = make_code(config, image_shape)
     sensitivity = code.sensitivity("replace_one") * math.sqrt(run.images)
     plan = dataclasses.replace(plan, noise_multiplier=run.stddev / sensitivity)
-    return dataclasses.replace(plan, rounds=_affordable(plan, config.epsilon))
-  if math.isinf(config.epsilon):
+    plan = dataclasses.replace(plan, rounds=_affordable(plan, config.epsilon))
+  elif math.isfinite(config.epsilon):
+    plan = plan.calibrate(target_epsilon=config.epsilon)
+  if not config.simulated_teachers:
     return plan
-  return plan.calibrate(target_epsilon=config.epsilon)
+  return plan.simulated_by(
+    population=config.num_teachers, clients_per_round=config.num_teachers
+  )
 
 
 def _affordable(plan: privacy.PrivacyPlan, epsilon: float) -> int:

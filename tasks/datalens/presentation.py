@@ -63,8 +63,9 @@ def make_report(
   return report_lib.Report(
     title="DataLens: a private GAN of many teachers",
     question=(
-      f"What are labelled images worth that {config.num_teachers} teachers'"
-      " noised votes have made, to somebody who may not see the real ones?"
+      "What are labelled images worth that noised votes of"
+      f" {config.simulated_teachers or config.num_teachers} teachers have made,"
+      " to somebody who may not see the real ones?"
     ),
     findings=_findings(config, trained, measured),
     sections=[

@@ -15,6 +15,7 @@ from tasks.datalens import measuring
 from tasks.datalens import methods
 from tasks.datalens import population as population_lib
 from tasks.datalens import published
+from tff_gen_debug.datasets import celeba
 from tff_gen_debug.datasets import idx_files
 from tff_gen_debug.datasets import mnist
 
@@ -60,6 +61,20 @@ def test_published_noise_is_the_papers():
   assert config.num_teachers == 4000
   # One of the exact epsilons of the paper's own number of steps.
   assert plan.epsilon_after(109) == pytest.approx(8.50, abs=0.005)
+
+
+def test_fewer_teachers_than_published_are_a_simulation():
+  config = methods.resolve(
+    dataclasses.replace(config_lib.PRESETS["paper"], num_teachers=200)
+  )
+  plan = methods.make_plan(config, _SHAPE)
+  assert (config.num_teachers, config.simulated_teachers) == (200, 4000)
+  assert plan.epsilon() <= 10
+  # A twentieth of the noise on the sum: the same on the mean vote.
+  assert plan.run_noise_multiplier * 2 * math.sqrt(300 * 15) == pytest.approx(
+    40
+  )
+  assert plan.to_dict()["simulated"]
 
 
 def test_other_budgets_are_not_published():
@@ -144,6 +159,7 @@ def test_every_code_is_for_images(code):
     (dict(epsilon=math.inf, published=True), "epsilon must be finite"),
     (dict(num_teachers=0), "num_teachers must be at least 1, got 0"),
     (dict(measured_on="train"), "measured_on must be one of"),
+    (dict(simulated_teachers=5), "simulated_teachers must be 0, or at least"),
   ],
 )
 def test_bad_configs(overrides, message):
@@ -260,3 +276,35 @@ def test_images_become_useful(tff_runtime, tmp_path):
     metrics = json.load(file)["metrics"]
   # Guessing gets 10 %.
   assert metrics["accuracies"]["cnn"] > 0.5
+
+
+@pytest.mark.slow
+def test_colour_images(tff_runtime, tmp_path, monkeypatch):
+  """Of CelebA's size; which half is asked for is in their brightness."""
+
+  def load_arrays(attribute, *, split, data_dir, limit):
+    assert attribute == "hair"
+    rng = np.random.RandomState(len(split))
+    brightest = {"train": 200, "test": 256}[split]
+    return idx_files.LabelledImages(
+      rng.randint(0, brightest, (limit, 64, 64, 3)).astype(np.uint8),
+      rng.randint(0, 3, limit).astype(np.uint8),
+    )
+
+  monkeypatch.setattr(celeba, "load_arrays", load_arrays)
+  config = dataclasses.replace(
+    _SMOKE,
+    dataset="celeba_hair",
+    limit=120,
+    num_teachers=10,
+    num_samples=60,
+    images_per_round=12,
+    references=False,
+  )
+  population = population_lib.load(config)
+  assert population.num_classes == 3
+  assert (
+    population.train.images.max() < 200 <= population.load_test().images.max()
+  )
+  path = experiment.run(config, str(tmp_path))
+  assert os.path.exists(path)
