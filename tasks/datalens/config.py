@@ -50,6 +50,9 @@ class Config:
     "Teachers of the run that this smaller one stands for, with its noise on "
     "the mean vote; 0 to stand for itself.",
   )
+  images_per_teacher: int = _field(
+    0, "At most how many images of its shard a teacher uses; 0 for all."
+  )
   teachers_per_client: int = _field(50, "Teachers that one TFF client runs.")
   rounds: int = _field(8, "Rounds; each asks about images_per_round.")
   images_per_round: int = _field(200, "Generated images that teachers judge.")
@@ -151,7 +154,13 @@ class Config:
         "simulated_teachers must be 0, or at least num_teachers"
         f" ({self.num_teachers}), got {self.simulated_teachers}"
       )
-    for name in ("top_k", "coordinate_clip", "limit", "seed"):
+    for name in (
+      "images_per_teacher",
+      "top_k",
+      "coordinate_clip",
+      "limit",
+      "seed",
+    ):
       configuration.check_least(name, getattr(self, name), 0)
     if not self.epsilon > 0:
       raise ValueError(f"epsilon must be positive, got {self.epsilon}")

@@ -95,16 +95,15 @@ def load(config: config_lib.Config) -> Population:
   )
 
 
-def deal(
-  config: config_lib.Config, population: Population, num_teachers: int
-) -> list[np.ndarray]:
+def deal(config: config_lib.Config, population: Population) -> list[np.ndarray]:
   """For each teacher the numbers of its images among `population.train`."""
-  if num_teachers > len(population.train):
+  if config.num_teachers > len(population.train):
     raise ValueError(
       f"num_teachers must be at most {len(population.train)}, the training"
-      f" images, got {num_teachers}"
+      f" images, got {config.num_teachers}"
     )
-  return shards.deal(len(population.train), num_teachers, config.seed)
+  parts = shards.deal(len(population.train), config.num_teachers, config.seed)
+  return [part[: config.images_per_teacher or None] for part in parts]
 
 
 class _Loader:

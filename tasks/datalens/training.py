@@ -56,7 +56,7 @@ def train(
   Returns:
     Its samples, and what they cost.
   """
-  parts = population_lib.deal(config, population, config.num_teachers)
+  parts = population_lib.deal(config, population)
   scene = methods.Scene(
     image_shape=population.image_shape,
     num_classes=population.num_classes,

@@ -27,10 +27,23 @@ def test_sample_grid_places_and_shades_its_images():
   assert (shades[:, 5:7] == 128).all()
 
 
+def test_colours_are_kept():
+  colours = np.array([[-1.0, 1.0, 0.0], [1.0, -1.0, 1.0]])
+  images = np.broadcast_to(colours[:, None, None], (2, 2, 2, 3))
+  png = pictures.sample_grid(images, rows=1, columns=2, scale=1)
+  picture = np.rint(255 * matplotlib.image.imread(io.BytesIO(png))).astype(int)
+  assert picture.shape[:2] == (6, 10)
+  assert (picture[2:4, 2:4, 0] == 0).all()
+  assert (picture[2:4, 2:4, 1] == 255).all()
+  assert np.isin(picture[2:4, 2:4, 2], (127, 128)).all()
+  assert (picture[2:4, 6:8, :3] == [255, 0, 255]).all()
+
+
 @pytest.mark.parametrize(
   "images, kwargs, message",
   [
     (np.zeros((1, 2, 2)), {}, "shape"),
+    (np.zeros((1, 2, 2, 2)), {}, "shape"),
     (np.zeros((1, 2, 2, 1)), dict(rows=0), "rows"),
     (np.zeros((1, 2, 2, 1)), dict(scale=0), "scale"),
   ],

@@ -98,7 +98,7 @@ def population():
 
 
 def test_teachers_share_no_image(population):
-  parts = population_lib.deal(_SMOKE, population, 20)
+  parts = population_lib.deal(_SMOKE, population)
   everybody = np.concatenate(parts)
   assert len(set(everybody)) == len(everybody) == len(population.train)
 
@@ -116,7 +116,17 @@ def test_validation_images_are_others_and_the_same_for_all_seeds(population):
 
 def test_more_teachers_than_images(population):
   with pytest.raises(ValueError, match="num_teachers must be at most 500"):
-    population_lib.deal(_SMOKE, population, 501)
+    population_lib.deal(
+      dataclasses.replace(_SMOKE, num_teachers=501), population
+    )
+
+
+def test_teachers_can_leave_images_unused(population):
+  some = dataclasses.replace(_SMOKE, images_per_teacher=3)
+  parts = population_lib.deal(some, population)
+  whole = population_lib.deal(_SMOKE, population)
+  assert [len(part) for part in parts] == [3] * 20
+  assert all(set(part) < set(all_) for part, all_ in zip(parts, whole))
 
 
 def test_settings_are_chosen_without_the_test_images(monkeypatch):
