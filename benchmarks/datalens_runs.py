@@ -36,9 +36,18 @@ _SPLIT = flags.DEFINE_enum(
 )
 _FOLDER = flags.DEFINE_string("runs_folder", "out/datalens", "Where runs go.")
 
+_DEMO = config_lib.PRESETS["demo"]
+
 # What was chosen by validation images with another seed, by data set and
 # budget; what is missing is the demo's.
-_BEST: Mapping[tuple[str, float], Mapping[str, Any]] = {}
+_LARGE_SHARDS = dict(num_teachers=500, locality=2.0, generated_per_class=40)
+_SMALL_SHARDS = dict(num_teachers=2000, locality=0.8, generated_per_class=20)
+_BEST: Mapping[tuple[str, float], Mapping[str, Any]] = {
+  ("mnist", 10.0): _LARGE_SHARDS,
+  ("mnist", 1.0): _SMALL_SHARDS,
+  ("fashion_mnist", 10.0): _LARGE_SHARDS,
+  ("fashion_mnist", 1.0): _SMALL_SHARDS,
+}
 
 # The paper's mechanism with a twentieth of its teachers, each with as many
 # images as one of all 4000 would have, and a twentieth of the noise.
@@ -69,6 +78,10 @@ def _own_noise(**changes: Any) -> Mapping[str, Any]:
 # By method, the preset and what to change in it.
 RUNS: Mapping[str, Mapping[str, Any]] = {
   "best": dict(preset="demo"),
+  **{
+    f"teachers_{number}": dict(preset="demo", num_teachers=number, locality=0.8)
+    for number in (250, 500, 1000, 2000, 4000)
+  },
   "paper": _paper(),
   "top_k_50": _own_noise(top_k=50),
   "top_k_784": _own_noise(top_k=784),
@@ -106,9 +119,10 @@ def make_config(
   """
   changes = dict(RUNS[name])
   base = config_lib.PRESETS[changes.pop("preset")]
-  best = _BEST.get((dataset, epsilon), {}) if name == "best" else {}
+  best = _BEST.get((dataset, epsilon), {}) if base is _DEMO else {}
   changes = {
     "references": False,
+    "num_samples": 20_000,
     **best,
     **changes,
     "dataset": dataset,

@@ -110,11 +110,11 @@ class Config:
     "field: fits the generator to all that teachers said; gradient: takes a "
     "step along what they said last, as in the paper.",
   )
-  generator_steps: int = _field(60, "field: steps a round.")
+  generator_steps: int = _field(120, "field: steps a round.")
   generated_per_class: int = _field(
     20, "field: images of a class that a step generates."
   )
-  last_generator_steps: int = _field(240, "field: further ones at the end.")
+  last_generator_steps: int = _field(480, "field: further ones at the end.")
   generator_learning_rate: float = _field(5e-3, "Adam's.")
   averaging_decay: float = _field(
     0.98, "What the generator's average keeps at a step."
@@ -170,7 +170,7 @@ class Config:
 
 PRESETS = {
   # What was found to be best, on the embedded images.
-  "demo": Config(num_teachers=500),
+  "demo": Config(num_teachers=500, locality=2.0, generated_per_class=40),
   # The paper's own mechanism and settings, honestly accounted for.
   "paper": Config(
     dataset="mnist",
