@@ -88,7 +88,7 @@ def test_signs_of_the_largest_entries_of_each_row(top_k):
   for _ in range(5):
     rows = _hostile_rows(rng)
     votes = _encode(_signs_code(top_k), rows)
-    assert votes.dtype == np.int8
+    assert votes.dtype == np.float32
     expected = [_reference_votes(row, top_k) for row in rows]
     np.testing.assert_array_equal(votes, expected)
 

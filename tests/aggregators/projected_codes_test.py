@@ -59,7 +59,7 @@ def _bin_code():
 def test_a_teacher_votes_for_one_bin_of_each_number():
   rows = _rows(50, 3)
   votes = _bin_code().encode(tf.constant(rows)).numpy().reshape(50, 5, 4)
-  assert votes.dtype == np.int8
+  assert votes.dtype == np.float32
   # The projection's definition, written out.
   matrix = np.random.RandomState(2).normal(size=(36, 5)) / math.sqrt(5)
   unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)

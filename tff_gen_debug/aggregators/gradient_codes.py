@@ -25,6 +25,11 @@ class GradientCode(abc.ABC):
   def norm_bound(self) -> float:
     """What no encoded row exceeds in L2 norm."""
 
+  @property
+  def is_integer(self) -> bool:
+    """Whether codes are votes, whose sums are exact."""
+    return False
+
   def sensitivity(self, neighboring_relation: str) -> float:
     """How far one teacher moves the sum for one image, at most, in L2 norm.
 
@@ -41,7 +46,7 @@ class GradientCode(abc.ABC):
       rows: float32 `[n, d]`, a row for each teacher and image; may hold NaN.
 
     Returns:
-      `[n, m]`, int8 or float32. A row that is not finite becomes 0.
+      float32 `[n, m]`. A row that is not finite becomes 0.
 
     Raises:
       ValueError: If `d` is too small.
@@ -106,6 +111,10 @@ class TopKSignCode(GradientCode):
   def norm_bound(self) -> float:
     return math.sqrt(self._top_k)
 
+  @property
+  def is_integer(self) -> bool:
+    return True
+
   def encode(self, rows):
     size = rows.shape[-1]
     if self._top_k > size:
@@ -115,20 +124,17 @@ class TopKSignCode(GradientCode):
       )
     rows = finite_rows(rows)
     magnitudes = tf.abs(rows)
+    votes = tf.sign(rows)
     if self._stochastic:
       bound = tf.reduce_max(magnitudes, axis=1, keepdims=True)
       if self._coordinate_clip is not None:
         bound = tf.minimum(bound, self._coordinate_clip)
+      # A draw from [-1, 1) lies below an entry over the bound with the wanted
+      # probability; not as a ratio, which is NaN where the bound is 0.
       draws = tf.random.uniform(tf.shape(rows), -1.0, 1.0)
-      # Not `draws < rows / bound`: that is NaN where the bound is 0.
-      positive = draws * bound < rows
-    else:
-      positive = rows > 0
-    signs = tf.where(positive, tf.ones([], tf.int8), -tf.ones([], tf.int8))
-    voters = magnitudes >= np.finfo(np.float32).tiny
-    if self._top_k < size:
-      voters &= _largest(magnitudes, self._top_k)
-    return tf.where(voters, signs, tf.zeros([], tf.int8))
+      votes = tf.sign(rows - draws * bound)
+    # Floats, because TensorFlow adds them up several times as fast as bytes.
+    return votes * tf.cast(_voters(magnitudes, self._top_k), tf.float32)
 
   def decode(self, sums, teachers, size):
     if self._threshold is None:
@@ -232,17 +238,29 @@ def clip_rows(rows: tf.Tensor, clip_norm: float) -> tf.Tensor:
   return tf.where(too_long & (largest > 0), clip_norm * unit, rows)
 
 
-def _largest(magnitudes: tf.Tensor, k: int) -> tf.Tensor:
-  """Marks the k largest entries of each row; of equal ones the first."""
-  least = tf.math.top_k(magnitudes, k, sorted=True)[0][:, -1:]
+def _voters(magnitudes: tf.Tensor, k: int) -> tf.Tensor:
+  """Marks the k largest entries of each row, without any that is 0.
+
+  Of equal ones the first. Magnitudes below the smallest normal number are 0.
+  """
+  tiny = np.finfo(np.float32).tiny
+  size = magnitudes.shape[1]
+  if k == size:
+    return magnitudes >= tiny
+  # Unlike a partial sort, this takes the same time for any k.
+  least = tf.raw_ops.NthElement(input=magnitudes, n=k - 1, reverse=True)
+  least = tf.maximum(least, tiny)[:, tf.newaxis]
   marked = magnitudes >= least
+
+  def count(marks):
+    return tf.reduce_sum(tf.cast(marks, tf.float32), axis=1, keepdims=True)
 
   def without_surplus():
     larger = magnitudes > least
-    count = tf.math.count_nonzero(larger, axis=1, keepdims=True, dtype=tf.int32)
     equal = tf.equal(magnitudes, least)
-    place = tf.cumsum(tf.cast(equal, tf.int32), axis=1)
-    return larger | (equal & (place <= k - count))
+    place = tf.cumsum(tf.cast(equal, tf.float32), axis=1)
+    return larger | (equal & (place <= k - count(larger)))
 
-  most = tf.reduce_max(tf.math.count_nonzero(marked, axis=1, dtype=tf.int32))
-  return tf.cond(most > k, without_surplus, lambda: marked)
+  return tf.cond(
+    tf.reduce_max(count(marked)) > k, without_surplus, lambda: marked
+  )

@@ -111,8 +111,8 @@ class ImageVoteQuery(tfp.SumAggregationDPQuery):
     rows = tf.reshape(record, [teachers * self._images, -1])
     codes = self._code.encode(rows)
     codes = tf.reshape(codes, [teachers, self._images, -1])
-    dtype = tf.int32 if codes.dtype.is_integer else tf.float32
-    return tf.reduce_sum(tf.cast(codes, dtype), axis=0)
+    total = tf.reduce_sum(codes, axis=0)
+    return tf.cast(total, tf.int32) if self._code.is_integer else total
 
   def get_noised_result(self, sample_state: Any, global_state: Any):
     """Adds the noise.

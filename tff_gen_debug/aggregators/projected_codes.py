@@ -88,6 +88,10 @@ class BinVoteCode(gradient_codes.GradientCode):
   def norm_bound(self) -> float:
     return math.sqrt(self._dimensions)
 
+  @property
+  def is_integer(self) -> bool:
+    return True
+
   def sensitivity(self, neighboring_relation):
     # Votes are not negative: another's are at most orthogonal, not opposite.
     factor = math.sqrt(2) if neighboring_relation == "replace_one" else 1.0
@@ -101,7 +105,7 @@ class BinVoteCode(gradient_codes.GradientCode):
     width = 2 * self._bound / self._bins
     index = tf.cast(tf.floor((numbers + self._bound) / width), tf.int32)
     index = tf.clip_by_value(index, 0, self._bins - 1)
-    votes = tf.one_hot(index, self._bins, dtype=tf.int8)
+    votes = tf.one_hot(index, self._bins)
     # Nothing to say is not the middle bin.
     votes = tf.where(length[:, :, tf.newaxis] > 0, votes, tf.zeros_like(votes))
     return tf.reshape(votes, [-1, self._dimensions * self._bins])

@@ -119,7 +119,9 @@ class EnergyTeacher(teachers.Teacher):
     infinite = tf.constant(float("inf"), distances.dtype)
     far = tf.where(weights > 0, distances, infinite)
     nearest = tf.reduce_min(far, axis=-1, keepdims=True)
-    nearest = tf.where(tf.math.is_finite(nearest), nearest, tf.zeros_like(nearest))
+    nearest = tf.where(
+      tf.math.is_finite(nearest), nearest, tf.zeros_like(nearest)
+    )
     excess = distances - tf.stop_gradient(nearest)
     excess = tf.where(weights > 0, excess, tf.zeros_like(excess))
     shares = weights * tf.exp(-self._locality * excess)
