@@ -106,12 +106,12 @@ def _findings(
     " the generator's samples were trained on."
   )
   claim = (
-    f"A CNN trained on synthetic images alone gets {accuracy:.1%} of real ones"
-    f" right, at epsilon {trained.ledger.epsilon():.3g}."
+    f"a CNN trained on synthetic images alone gets {accuracy:.1%} of real ones"
+    f" right, at epsilon {trained.ledger.epsilon():.3g}"
   )
   if measured.real_accuracies:
     claim += (
-      f" Trained on real ones it gets {measured.real_accuracies['cnn']:.1%}."
+      f"; trained on real ones it gets {measured.real_accuracies['cnn']:.1%}"
     )
   findings = [
     findings_lib.Finding(
@@ -131,7 +131,7 @@ def _findings(
         holds=accuracy >= reported,
         claim=(
           f"{accuracy:.1%} is {relation} than the {reported:.1%} that Wang et"
-          f" al. (2021) report at epsilon {config.epsilon:g}."
+          f" al. (2021) report at epsilon {config.epsilon:g}"
         ),
         evidence=(
           f"{evidence} Theirs is the best epoch on the test images, and their"
