@@ -64,15 +64,15 @@ def _paper(**changes: Any) -> Mapping[str, Any]:
 
 def _own_noise(**changes: Any) -> Mapping[str, Any]:
   """As the paper, but for what is sent; as many rounds, calibrated noise."""
-  return _paper(
+  same = dict(
     published=False,
     simulated_teachers=4000,
     images_per_round=15,
     rounds=142,
     top_k=300,
     threshold=0.2,
-    **changes,
   )
+  return _paper(**{**same, **changes})
 
 
 # By method, the preset and what to change in it.
