@@ -9,8 +9,15 @@ from benchmarks import datalens_runs
 from tasks.datalens import methods
 
 
-@pytest.mark.parametrize("name", datalens_runs.RUNS)
-@pytest.mark.parametrize("epsilon", [1.0, 10.0])
+@pytest.mark.parametrize(
+  "name, epsilon",
+  [
+    *((name, 10.0) for name in datalens_runs.RUNS),
+    ("best", 1.0),
+    ("paper", 1.0),
+    ("teachers_4000", 1.0),
+  ],
+)
 def test_every_run_has_a_config_within_its_budget(name, epsilon):
   config = datalens_runs.make_config(name, "mnist", epsilon, 3, "validation")
   assert config.seed == 3
