@@ -18,6 +18,8 @@ _NETWORKS = ("conv", "dense")
 _CODES = ("low_frequencies", "signs", "clipped", "projected", "bins")
 _STUDENTS = ("field", "gradient")
 _SPLITS = ("validation", "test")
+_METHODS = ("teachers", "dp_gan")
+_SAMPLING = ("poisson", "fixed_size")
 
 _field = configuration.field
 
@@ -29,6 +31,11 @@ class Config:
   dataset: str = _field("handwriting", f"Whose images: {', '.join(DATASETS)}.")
   cache_dir: str = _field(
     "", "Where the images are or will be; the loader's own place by default."
+  )
+  method: str = _field(
+    "teachers",
+    "teachers, DataLens; or dp_gan, a federated GAN to compare with, whose"
+    " clients have a teacher's shard each.",
   )
   measured_on: str = _field(
     "test",
@@ -119,6 +126,36 @@ class Config:
   averaging_decay: float = _field(
     0.98, "What the generator's average keeps at a step."
   )
+  clients_per_round: float = _field(
+    200.0, "dp_gan: shards that a round is expected to have."
+  )
+  sampling: str = _field(
+    "poisson",
+    "dp_gan: how a round's shards are drawn. poisson: each by itself, and the"
+    " guarantee is for a shard that comes or goes as a whole; fixed_size: with"
+    " one for a shard, and so for an image, that is exchanged, as the teachers'"
+    " is.",
+  )
+  discriminator_steps: int = _field(
+    1, "dp_gan: steps of the discriminator on a client, a round."
+  )
+  client_batch_size: int = _field(
+    32, "dp_gan: images of such a step, at most those of the largest shard."
+  )
+  client_learning_rate: float = _field(1.0, "dp_gan: SGD of clients.")
+  server_learning_rate: float = _field(4.0, "dp_gan: SGD of the server.")
+  gan_clip_norm: float = _field(
+    0.1, "dp_gan: L2 norm that no client's update exceeds."
+  )
+  discriminator_rounds: int = _field(
+    1, "dp_gan: in how many rounds the generator takes its steps once."
+  )
+  gan_generator_steps: int = _field(6, "dp_gan: how many steps it then takes.")
+  gan_generator_batch_size: int = _field(64, "dp_gan: images of such a step.")
+  gan_generator_learning_rate: float = _field(1e-3, "dp_gan: Adam's.")
+  gan_averaging_decay: float = _field(
+    0.9, "dp_gan: what the generator's average keeps at a round; 0 for none."
+  )
   noise_dim: int = _field(32, "Random inputs of the generator.")
   filters: int = _field(32, "Filters of its last hidden layer.")
   num_samples: int = _field(50_000, "Images that classifiers are trained on.")
@@ -138,6 +175,8 @@ class Config:
       ("code", _CODES),
       ("student", _STUDENTS),
       ("measured_on", _SPLITS),
+      ("method", _METHODS),
+      ("sampling", _SAMPLING),
     ):
       configuration.check_choice(name, getattr(self, name), choices)
     for name in (
@@ -147,6 +186,11 @@ class Config:
       "images_per_round",
       "num_samples",
       "noise_dim",
+      "discriminator_steps",
+      "client_batch_size",
+      "discriminator_rounds",
+      "gan_generator_steps",
+      "gan_generator_batch_size",
     ):
       configuration.check_least(name, getattr(self, name), 1)
     if 0 < self.simulated_teachers < self.num_teachers:
@@ -166,6 +210,36 @@ class Config:
       raise ValueError(f"epsilon must be positive, got {self.epsilon}")
     if self.published and math.isinf(self.epsilon):
       raise ValueError("epsilon must be finite with published")
+    if self.method == "dp_gan":
+      self._check_dp_gan()
+
+  def _check_dp_gan(self) -> None:
+    for name in (
+      "client_learning_rate",
+      "server_learning_rate",
+      "gan_clip_norm",
+      "gan_generator_learning_rate",
+    ):
+      if not 0 < getattr(self, name) < math.inf:
+        raise ValueError(
+          f"{name} must be positive and finite, got {getattr(self, name)}"
+        )
+    if not 0 <= self.gan_averaging_decay < 1:
+      raise ValueError(
+        "gan_averaging_decay must be at least 0 and less than 1, got"
+        f" {self.gan_averaging_decay}"
+      )
+    if not 0 < self.clients_per_round <= self.num_teachers:
+      raise ValueError(
+        "clients_per_round must be positive and at most num_teachers"
+        f" ({self.num_teachers}), got {self.clients_per_round}"
+      )
+    for name in ("published", "simulated_teachers"):
+      if getattr(self, name):
+        raise ValueError(
+          f"{name} is of teachers, and must be off with method dp_gan, got"
+          f" {getattr(self, name)}"
+        )
 
 
 PRESETS = {
@@ -183,6 +257,10 @@ PRESETS = {
     averaging_decay=0.0,
     num_samples=100_000,
   ),
+  # The baseline: a federated GAN on as many shards as the paper's teachers.
+  "dp_gan": Config(
+    method="dp_gan", dataset="mnist", accountant="rdp", rounds=60
+  ),
   # Everything that demo does, too briefly to be worth looking at.
   "smoke": Config(
     num_teachers=20,
@@ -195,5 +273,7 @@ PRESETS = {
     filters=4,
     limit=600,
     num_samples=200,
+    clients_per_round=5.0,
+    gan_generator_batch_size=16,
   ),
 }

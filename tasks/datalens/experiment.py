@@ -1,4 +1,4 @@
-"""The whole task: images, teachers, samples, their worth, the report."""
+"""The whole task: images, training, samples, their worth, the report."""
 
 import logging
 import os
@@ -6,6 +6,7 @@ import time
 
 from tasks import configuration
 from tasks.datalens import config as config_lib
+from tasks.datalens import dp_gan
 from tasks.datalens import measuring
 from tasks.datalens import methods
 from tasks.datalens import population as population_lib
@@ -32,18 +33,19 @@ def run(config: config_lib.Config, folder: str) -> str:
   Raises:
     tasks.configuration.DifferentRunError: If `folder` holds another run.
     ValueError: If there are fewer images than teachers, or a budget that no
-      noise keeps.
+      noise keeps, or sampling that its accountant has no theorem for.
   """
   start = time.monotonic()
   configuration.claim_folder(folder, config)
   config = methods.resolve(config)
   population = population_lib.load(config)
   _logger.info(
-    "%d images for teachers, %d for validation",
+    "%d images for training, %d for validation",
     len(population.train),
     len(population.validation),
   )
-  trained = training.train(config, population, folder)
+  train = dp_gan.train if config.method == "dp_gan" else training.train
+  trained = train(config, population, folder)
   measured = measuring.measure(config, population, trained.samples)
   report = presentation.make_report(
     config, population, trained, measured, time.monotonic() - start

@@ -61,37 +61,74 @@ def make_report(
   ]
   statement = trained.plan.statement(releases, rounds=trained.rounds)
   return report_lib.Report(
-    title="DataLens: a private GAN of many teachers",
+    title=_title(config),
     question=(
-      "What are labelled images worth that noised votes of"
-      f" {config.simulated_teachers or config.num_teachers} teachers have made,"
-      " to somebody who may not see the real ones?"
+      f"What are labelled images worth that {_made_by(config)} made, to"
+      " somebody who may not see the real ones?"
     ),
     findings=_findings(config, trained, measured),
     sections=[
       _samples(population, trained),
       _over_rounds(trained),
-      *_accuracies(measured),
+      *_accuracies(config, measured),
       _scores(measured),
       _epsilon(trained),
     ],
     privacy=trained.plan.to_dict(releases, rounds=trained.rounds),
-    privacy_statement=(
-      "In this statement a user is a teacher: all images of one shard. An image"
-      " is in one shard, by its number, so the guarantee holds for each image"
-      f" as well.\n\n{statement}"
-    ),
+    privacy_statement=f"{_unit(config, trained)}\n\n{statement}",
     releases=releases,
     config=dataclasses.asdict(config),
     metrics={
       "num_images": len(population.train),
       "num_teachers": config.num_teachers,
       "rounds": trained.rounds,
-      "images_asked_about": trained.rounds * config.images_per_round,
+      **_asked(config, trained),
       **dataclasses.asdict(measured),
     },
     wall_seconds=wall_seconds,
   )
+
+
+def _title(config: config_lib.Config) -> str:
+  if config.method == "dp_gan":
+    return "DP-GAN: a federated GAN, to compare DataLens with"
+  return "DataLens: a private GAN of many teachers"
+
+
+def _made_by(config: config_lib.Config) -> str:
+  if config.method == "dp_gan":
+    return (
+      "a GAN with noised discriminator updates of"
+      f" {config.num_teachers} clients has"
+    )
+  teachers = config.simulated_teachers or config.num_teachers
+  return f"noised votes of {teachers} teachers have"
+
+
+def _unit(config: config_lib.Config, trained: training.Trained) -> str:
+  """Whom the statement is about, and what that means for an image."""
+  user = "client" if config.method == "dp_gan" else "teacher"
+  text = (
+    f"In this statement a user is a {user}: all images of one shard. An image"
+    " is in one shard, by its number"
+  )
+  if trained.plan.neighboring_relation == "replace_one":
+    return f"{text}, so the guarantee holds for each image as well."
+  return (
+    f"{text}. The guarantee is for a shard that comes or goes as a whole. To"
+    " exchange a shard, or an image in it, is to take one away and to add"
+    " another: against that, and so for each image by itself, epsilon is"
+    " larger, at most twice as large, at a delta that is 1 + exp(epsilon) times"
+    " as large."
+  )
+
+
+def _asked(
+  config: config_lib.Config, trained: training.Trained
+) -> dict[str, int]:
+  if config.method == "dp_gan":
+    return {}  # Nobody is asked about images.
+  return {"images_asked_about": trained.rounds * config.images_per_round}
 
 
 def _findings(
@@ -144,6 +181,8 @@ def _findings(
 
 
 def _reported(config: config_lib.Config) -> Optional[float]:
+  if config.method == "dp_gan":
+    return None  # What is reported is of teachers.
   if not math.isfinite(config.epsilon) or config.delta != 1e-5:
     return None
   return _REPORTED.get((config.dataset, config.epsilon))
@@ -207,7 +246,10 @@ def _over_rounds(trained: training.Trained) -> report_lib.ImageGrid:
   )
 
 
-def _accuracies(measured: measuring.Measured) -> list[report_lib.Section]:
+def _accuracies(
+  config: config_lib.Config, measured: measuring.Measured
+) -> list[report_lib.Section]:
+  users = "clients" if config.method == "dp_gan" else "teachers"
   return [
     report_lib.Table(
       title="Trained on synthetic images, tested on real ones",
@@ -223,7 +265,7 @@ def _accuracies(measured: measuring.Measured) -> list[report_lib.Section]:
         for kind, accuracy in measured.accuracies.items()
       ],
       text=(
-        f"Accuracy on real {measured.split} images, which neither teachers nor"
+        f"Accuracy on real {measured.split} images, which neither {users} nor"
         " classifiers have seen, of training on synthetic and on real images."
       ),
       simulation_only=True,
