@@ -39,7 +39,9 @@ class ClientStore:
 
   All workers must see the directory, or a client always meet the same worker.
   A process with a store has to be checkpointed after *every* round: it goes
-  back to the state before, but no further.
+  back to the state before, but no further, and a round that is run again has to
+  have the same clients. A state holds all of an optimizer's, its learning rate
+  among it, so a run that goes on with another rate keeps the old one.
   """
 
   def __init__(self, directory: str):
