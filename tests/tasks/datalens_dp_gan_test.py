@@ -190,6 +190,7 @@ def test_the_generator_rests_between_its_rounds():
   assert values == [0, 0, 0, 0, 1, 2, 2, 2, 2, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_round_moves_both_networks(tff_runtime):
   plan = dp_gan.make_plan(_SMOKE)
   process = dp_gan.build_process(_SMOKE, _SCENE, plan)
