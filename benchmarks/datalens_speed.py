@@ -60,9 +60,9 @@ def _numpy_votes(
       if stochastic:
         bound = np.abs(entries).max()
         positive = rng.uniform(-1, 1, top_k) < entries / bound
+        total[image, chosen] += np.where(positive, 1, -1)
       else:
-        positive = entries > 0
-      total[image, chosen] += np.where(positive, 1, -1)
+        total[image, chosen] += np.sign(entries).astype(np.int64)
   return total
 
 
