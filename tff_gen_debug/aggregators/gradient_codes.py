@@ -173,7 +173,41 @@ class ClippedCode(GradientCode):
     return sums / teachers
 
 
-class ProjectedCode(GradientCode):
+class LinearCode(GradientCode):
+  """A public linear map of the direction, scaled down to a norm.
+
+  Decoding is its transpose.
+  """
+
+  def __init__(self, clip_norm: float):
+    """Initializes the code.
+
+    Args:
+      clip_norm: The largest L2 norm of what a row becomes, positive.
+
+    Raises:
+      TypeError: If it is not a number.
+      ValueError: If it is not positive.
+    """
+    self._clip_norm = validation.positive("clip_norm", clip_norm)
+
+  @property
+  def norm_bound(self) -> float:
+    return self._clip_norm
+
+  @abc.abstractmethod
+  def matrix(self, size: int) -> np.ndarray:
+    """The map of rows of that size, float32 `[size, m]`."""
+
+  def encode(self, rows):
+    mapped = finite_rows(rows) @ self.matrix(rows.shape[-1])
+    return clip_rows(finite_rows(mapped), self._clip_norm)
+
+  def decode(self, sums, teachers, size):
+    return tf.matmul(sums / teachers, self.matrix(size), transpose_b=True)
+
+
+class ProjectedCode(LinearCode):
   """A random projection of the direction, scaled down to a norm.
 
   The compression that DataLens compares with (Wang et al., 2021, arXiv
@@ -194,23 +228,12 @@ class ProjectedCode(GradientCode):
       ValueError: If an argument is out of its range.
     """
     self._dimensions = validation.integer("dimensions", dimensions, 1)
-    self._clip_norm = validation.positive("clip_norm", clip_norm)
+    super().__init__(clip_norm)
     self._seed = validation.integer("seed", seed, 0)
     if self._seed >= 2**32:
       raise ValueError(f"seed must be below 2**32, got {seed}")
 
-  @property
-  def norm_bound(self) -> float:
-    return self._clip_norm
-
-  def encode(self, rows):
-    projected = finite_rows(rows) @ self._matrix(rows.shape[-1])
-    return clip_rows(finite_rows(projected), self._clip_norm)
-
-  def decode(self, sums, teachers, size):
-    return tf.matmul(sums / teachers, self._matrix(size), transpose_b=True)
-
-  def _matrix(self, size: int) -> np.ndarray:
+  def matrix(self, size: int) -> np.ndarray:
     return random_projection(size, self._dimensions, self._seed)
 
 

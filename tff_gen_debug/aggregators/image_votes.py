@@ -8,11 +8,10 @@ together, so their mechanisms are one Gaussian mechanism on all of them.
 import math
 from typing import Any
 
-import dp_accounting
 import tensorflow as tf
 import tensorflow_federated as tff
-import tensorflow_privacy as tfp
 
+from tff_gen_debug.aggregators import gaussian_sum_query
 from tff_gen_debug.aggregators import gradient_codes
 from tff_gen_debug.aggregators import top_k_sign_query
 from tff_gen_debug.privacy import neighbors
@@ -20,7 +19,7 @@ from tff_gen_debug.privacy import plan as plan_lib
 from tff_gen_debug.privacy import validation
 
 
-class ImageVoteQuery(tfp.SumAggregationDPQuery):
+class ImageVoteQuery(gaussian_sum_query.GaussianSumQuery):
   """A noised sum over teachers of codes of their directions for some images.
 
   A record is what some teachers say: float32 `[teachers, images, ...]`, the
@@ -65,7 +64,7 @@ class ImageVoteQuery(tfp.SumAggregationDPQuery):
       raise TypeError(f"code must be a GradientCode, got {type(code)}")
     self._code = code
     self._images = validation.integer("images", images, 1)
-    self._noise_multiplier = validation.non_negative(
+    noise_multiplier = validation.non_negative(
       "noise_multiplier", noise_multiplier
     )
     relation = validation.one_of(
@@ -73,24 +72,9 @@ class ImageVoteQuery(tfp.SumAggregationDPQuery):
       neighboring_relation,
       tuple(neighbors.SENSITIVITY_FACTORS),
     )
-    self._sensitivity = code.sensitivity(relation) * math.sqrt(images)
-
-  @property
-  def l2_sensitivity(self) -> float:
-    """How far the sum of all images moves between neighbours, at most."""
-    return self._sensitivity
-
-  @property
-  def noise_stddev(self) -> float:
-    """Standard deviation of the noise on each number of the sum."""
-    return self._noise_multiplier * self._sensitivity
-
-  def initial_global_state(self):
-    return ()
-
-  def derive_sample_params(self, global_state):
-    del global_state
-    return ()
+    super().__init__(
+      noise_multiplier, code.sensitivity(relation) * math.sqrt(images)
+    )
 
   def initial_sample_state(self, template=None):
     encoded = self.preprocess_record((), tf.zeros(template.shape, tf.float32))
@@ -113,23 +97,6 @@ class ImageVoteQuery(tfp.SumAggregationDPQuery):
     codes = tf.reshape(codes, [teachers, self._images, -1])
     total = tf.reduce_sum(codes, axis=0)
     return tf.cast(total, tf.int32) if self._code.is_integer else total
-
-  def get_noised_result(self, sample_state: Any, global_state: Any):
-    """Adds the noise.
-
-    Args:
-      sample_state: Sums of codes.
-      global_state: Returned as it is.
-
-    Returns:
-      The noised sums (float32), the state, and the `dp_accounting.DpEvent`.
-    """
-    total = tf.cast(sample_state, tf.float32)
-    if self._noise_multiplier:
-      # Without a seed it is new at every call, also after a restart.
-      total += tf.random.normal(tf.shape(total), stddev=self.noise_stddev)
-    event = dp_accounting.GaussianDpEvent(self._noise_multiplier)
-    return total, global_state, event
 
 
 class ImageVoteFactory(tff.aggregators.UnweightedAggregationFactory):

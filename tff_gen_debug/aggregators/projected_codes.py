@@ -10,7 +10,7 @@ from tff_gen_debug.aggregators import gradient_codes
 from tff_gen_debug.privacy import validation
 
 
-class LowFrequencyCode(gradient_codes.GradientCode):
+class LowFrequencyCode(gradient_codes.LinearCode):
   """The low frequencies of a direction, scaled down to a norm.
 
   The noise on what is not sent is saved. The bound is on what is sent.
@@ -35,20 +35,11 @@ class LowFrequencyCode(gradient_codes.GradientCode):
       ValueError: If an argument is out of its range.
     """
     self._basis = low_frequencies.basis(image_shape, frequencies)
-    self._clip_norm = validation.positive("clip_norm", clip_norm)
+    super().__init__(clip_norm)
 
-  @property
-  def norm_bound(self) -> float:
-    return self._clip_norm
-
-  def encode(self, rows):
-    coefficients = gradient_codes.finite_rows(rows) @ self._basis
-    return gradient_codes.clip_rows(
-      gradient_codes.finite_rows(coefficients), self._clip_norm
-    )
-
-  def decode(self, sums, teachers, size):
-    return tf.matmul(sums / teachers, self._basis, transpose_b=True)
+  def matrix(self, size: int) -> np.ndarray:
+    del size  # The images' shape says it.
+    return self._basis
 
 
 class BinVoteCode(gradient_codes.GradientCode):

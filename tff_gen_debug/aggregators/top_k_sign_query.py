@@ -1,12 +1,11 @@
 """TopAgg's vote and its noise as a DP query of tensorflow-privacy."""
 
 import math
-from typing import Any, Optional
+from typing import Optional
 
-import dp_accounting
 import tensorflow as tf
-import tensorflow_privacy as tfp
 
+from tff_gen_debug.aggregators import gaussian_sum_query
 from tff_gen_debug.aggregators import top_k_votes
 from tff_gen_debug.privacy import neighbors
 from tff_gen_debug.privacy import validation
@@ -15,7 +14,7 @@ from tff_gen_debug.privacy import validation
 MAX_CLIENTS = 2**24
 
 
-class TopKSignSumQuery(tfp.SumAggregationDPQuery):
+class TopKSignSumQuery(gaussian_sum_query.GaussianSumQuery):
   """A noised sum of votes, each the signs of the largest entries of a record.
 
   Wang et al. (2021), DataLens, arXiv 2103.11109, algorithm 2, up to the
@@ -63,7 +62,7 @@ class TopKSignSumQuery(tfp.SumAggregationDPQuery):
       ValueError: If an argument is out of its range.
     """
     self._top_k = validation.integer("top_k", top_k, 1)
-    self._noise_multiplier = validation.non_negative(
+    noise_multiplier = validation.non_negative(
       "noise_multiplier", noise_multiplier
     )
     if coordinate_clip is not None:
@@ -75,8 +74,9 @@ class TopKSignSumQuery(tfp.SumAggregationDPQuery):
       neighboring_relation,
       tuple(neighbors.SENSITIVITY_FACTORS),
     )
-    self._sensitivity = neighbors.SENSITIVITY_FACTORS[relation] * math.sqrt(
-      top_k
+    super().__init__(
+      noise_multiplier,
+      neighbors.SENSITIVITY_FACTORS[relation] * math.sqrt(top_k),
     )
     if not tf.as_dtype(vote_dtype).is_integer:
       raise TypeError(f"vote_dtype must be an integer type, got {vote_dtype}")
@@ -86,23 +86,6 @@ class TopKSignSumQuery(tfp.SumAggregationDPQuery):
   def top_k(self) -> int:
     """How many coordinates a record votes on, at most."""
     return self._top_k
-
-  @property
-  def l2_sensitivity(self) -> float:
-    """How far the sum moves between neighbours, at most."""
-    return self._sensitivity
-
-  @property
-  def noise_stddev(self) -> float:
-    """Standard deviation of the noise on each coordinate of the sum."""
-    return self._noise_multiplier * self._sensitivity
-
-  def initial_global_state(self):
-    return ()
-
-  def derive_sample_params(self, global_state):
-    del global_state
-    return ()
 
   def initial_sample_state(self, template=None):
     return tf.nest.map_structure(
@@ -125,28 +108,4 @@ class TopKSignSumQuery(tfp.SumAggregationDPQuery):
       lambda total, votes: total + tf.cast(votes, total.dtype),
       sample_state,
       preprocessed_record,
-    )
-
-  def get_noised_result(self, sample_state: Any, global_state: Any):
-    """Adds the noise.
-
-    Args:
-      sample_state: Sums of votes.
-      global_state: Returned as it is.
-
-    Returns:
-      The noised sums (float32), the state, and the `dp_accounting.DpEvent`.
-    """
-
-    def add_noise(votes):
-      total = tf.cast(votes, tf.float32)
-      if not self._noise_multiplier:
-        return total
-      # Without a seed it is new at every call, also after a restart.
-      return total + tf.random.normal(tf.shape(total), stddev=self.noise_stddev)
-
-    return (
-      tf.nest.map_structure(add_noise, sample_state),
-      global_state,
-      dp_accounting.GaussianDpEvent(self._noise_multiplier),
     )
