@@ -15,10 +15,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tff_gen_debug.learning import class_labels
 from tff_gen_debug.learning import client_store
 from tff_gen_debug.learning import process_arguments
 from tff_gen_debug.learning import seeds
 from tff_gen_debug.learning import students
+from tff_gen_debug.learning import teacher_states
 from tff_gen_debug.learning import teachers
 from tff_gen_debug.models.gan import labelled
 
@@ -149,7 +151,9 @@ def build_topagg_gan(
       " client's teachers apart, for teachers_per_client > 1; got"
       f" {type(aggregator)}"
     )
-  class_shares = _class_shares(label_weights, generator.num_classes)
+  class_shares = class_labels.shares_of_classes(
+    label_weights, generator.num_classes
+  )
   image_shape = tuple(image_shape)
   directions_shape = (images_per_round, *image_shape)
   if grouped:
@@ -220,7 +224,7 @@ def build_topagg_gan(
   )
 
   def round_inputs(round_num):
-    labels = _draw_labels(
+    labels = class_labels.draw_labels(
       class_shares,
       images_per_round,
       seeds.make_seed(seed, _IMAGES, round_num, 0),
@@ -245,10 +249,11 @@ def build_topagg_gan(
   def client_work(start, dataset):
     data = dataset.get_single_element()
     shards = teachers.Shard(data["images"], data["labels"], data["mask"])
-    states, is_first, place = _states_of(
+    states, is_first, place = teacher_states.states_of(
       teacher,
       store,
-      start,
+      start.teacher_weights,
+      start.round_num,
       data["client"],
       teachers_per_client,
       seeds.make_seed(seed, _OWN_TEACHER),
@@ -346,82 +351,3 @@ def build_topagg_gan(
   return tff.learning.templates.LearningProcess(
     initialize, next_fn, get_model_weights, set_model_weights
   )
-
-
-def _states_of(
-  teacher: teachers.Teacher,
-  store: Optional[client_store.ClientStore],
-  start: _RoundStart,
-  client: tf.Tensor,
-  count: int,
-  seed: tf.Tensor,
-) -> tuple[teachers.TeacherState, tf.Tensor, Optional[tf.Tensor]]:
-  """The states of a client's teachers, stacked, and how they are.
-
-  Returns:
-    The states; whether they are initial ones; and with a store the place where
-    the next states go.
-  """
-  if store is None:
-    state = teacher.initial_state(seed)._replace(weights=start.teacher_weights)
-    # Optimizers keep their rates as Python floats.
-    stacked = tf.nest.map_structure(
-      lambda x: tf.repeat(tf.convert_to_tensor(x)[tf.newaxis], count, axis=0),
-      state,
-    )
-    return stacked, tf.constant(True), None
-
-  def own_state(index):
-    return teacher.initial_state(seeds.fold_in(seed, client, index))
-
-  with tf.Graph().as_default():
-    one = teacher.initial_state(tf.zeros([2], tf.int32))
-    one_specs = tf.nest.map_structure(
-      lambda x: tf.TensorSpec(x.shape, x.dtype),
-      tf.nest.map_structure(tf.convert_to_tensor, one),
-    )
-  if not tf.nest.flatten(one_specs):
-    raise ValueError("store must be None for a teacher without a state")
-  specs = tf.nest.map_structure(
-    lambda s: tf.TensorSpec([count, *s.shape], s.dtype), one_specs
-  )
-  stored = store.load(client, start.round_num, specs)
-  states = tf.cond(
-    stored.found,
-    lambda: stored.state,
-    lambda: tf.map_fn(
-      own_state, tf.range(count), fn_output_signature=one_specs
-    ),
-  )
-  return states, ~stored.found, stored.other_place
-
-
-def _class_shares(
-  label_weights: Optional[Sequence[float]], num_classes: int
-) -> np.ndarray:
-  """The chance of each class; of one class if there are none."""
-  if label_weights is None:
-    return np.full(max(num_classes, 1), 1 / max(num_classes, 1))
-  shares = np.asarray(label_weights, np.float64)
-  if shares.shape != (num_classes,):
-    raise ValueError(
-      f"label_weights must be {num_classes} numbers, one a class, got shape"
-      f" {list(shares.shape)}"
-    )
-  if not (np.all(shares >= 0) and 0 < shares.sum() < np.inf):
-    raise ValueError(
-      f"label_weights must be at least 0, not all 0, got {label_weights}"
-    )
-  return shares / shares.sum()
-
-
-def _draw_labels(shares: np.ndarray, count: int, seed: tf.Tensor) -> tf.Tensor:
-  """Draws labels, int32 [count], each class as often as its share, nearly.
-
-  One draw places all of a regular grid (systematic sampling): a class has at
-  most one image more or less than its share of them.
-  """
-  grid = (tf.range(count, dtype=tf.float32)) / count
-  points = grid + tf.random.stateless_uniform([], seed, maxval=1 / count)
-  edges = np.cumsum(shares)[:-1].astype(np.float32)
-  return tf.cast(tf.searchsorted(edges, points, side="right"), tf.int32)
