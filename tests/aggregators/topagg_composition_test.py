@@ -16,7 +16,7 @@ import tensorflow_privacy as tfp
 from tests.aggregators import changed_sum
 from tff_gen_debug import aggregators
 from tff_gen_debug import runtime
-from tff_gen_debug.runtime import local
+from tff_gen_debug.runtime import default_runtime
 
 pytestmark = pytest.mark.usefixtures("tff_runtime")
 
@@ -287,12 +287,12 @@ def test_the_event_is_found_inside_of_other_factories(wrap, inner_state):
 @contextlib.contextmanager
 def _a_new_worker():
   """What a restarted program has; the session's worker is left alone."""
-  session, local._current = local._current, None
+  session, default_runtime._current = default_runtime._current, None
   try:
     with runtime.use_local_runtime():
       yield
   finally:
-    local._current = session
+    default_runtime._current = session
 
 
 @pytest.fixture

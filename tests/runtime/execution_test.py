@@ -12,6 +12,7 @@ import pytest
 import tensorflow_federated as tff
 
 from tff_gen_debug.runtime import execution
+from tff_gen_debug.runtime import worker_stub
 
 
 class _FailingWorker:
@@ -72,7 +73,7 @@ def failing_worker():
 
 def _compute_on(worker):
   """Computes in a stock context over our stub, so with TFF's own repeats."""
-  stub = execution._Stub(worker)
+  stub = execution.local_stub(worker)
 
   def make_executor(cardinalities):
     executor = tff.framework.RemoteExecutor(stub)
@@ -136,7 +137,7 @@ def test_only_a_lost_connection_is_waited_for(failing_worker, code, waits):
 def test_error_of_a_dead_worker_carries_its_log(failing_worker):
   worker = failing_worker(grpc.StatusCode.UNAVAILABLE)
   worker.end = "was ended by signal 9 (SIGKILL)"
-  with pytest.raises(execution.WorkerDiedError) as raised:
+  with pytest.raises(worker_stub.WorkerDiedError) as raised:
     _compute_on(worker)
   assert "process 12345) was ended by signal 9 (SIGKILL)" in str(raised.value)
   assert "the end of the log" in str(raised.value)
@@ -152,7 +153,7 @@ def test_freeing_values_of_a_dead_worker_is_no_error(
   worker = failing_worker(
     grpc.StatusCode.UNAVAILABLE, succeeds=("GetExecutor", "CreateValue")
   )
-  stub = execution._Stub(worker)
+  stub = execution.local_stub(worker)
   executor = tff.framework.RemoteExecutor(stub, dispose_batch_size=1)
   executor.set_cardinalities({tff.CLIENTS: 0})
 

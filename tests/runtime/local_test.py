@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_gen_debug import runtime
-from tff_gen_debug.runtime import local
+from tff_gen_debug.runtime import default_runtime
 
 pytestmark = pytest.mark.usefixtures("tff_runtime")
 
@@ -44,12 +44,12 @@ _sum_of_doubles = _sum_over_clients(_double)
 @contextlib.contextmanager
 def _another_runtime(**options):
   """A runtime beside the session's, which it leaves alone."""
-  session, local._current = local._current, None
+  session, default_runtime._current = default_runtime._current, None
   try:
     with runtime.use_local_runtime(**options) as another:
       yield another
   finally:
-    local._current = session
+    default_runtime._current = session
 
 
 def _wait(condition, seconds=60.0):

@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from typing import Any
+from typing import Any, Callable
 
 import tensorflow_federated as tff
 
@@ -29,11 +29,46 @@ def to_native(comp: Any) -> Any:
   Returns:
     The compiled computation.
   """
+  return tff.backends.native.desugar_and_transform_to_native(
+    without_secure_intrinsics(comp)
+  )
+
+
+def without_secure_intrinsics(comp: Any) -> Any:
+  """Replaces secure sums by plain ones, as `to_native` says.
+
+  Args:
+    comp: A `tff.Computation`.
+
+  Returns:
+    A `tff.Computation`, the same one if there is nothing to replace.
+  """
   serialized = tff.framework.serialize_computation(comp).SerializeToString()
   if any(name in serialized for name in _SECURE_INTRINSICS):
     _warn_once()
-    comp = tff.backends.test.replace_secure_intrinsics_with_bodies(comp)
-  return tff.backends.native.desugar_and_transform_to_native(comp)
+    return tff.backends.test.replace_secure_intrinsics_with_bodies(comp)
+  return comp
+
+
+def native_context(
+  factory: tff.framework.ExecutorFactory,
+  compiler: Callable[[Any], Any] = to_native,
+) -> tff.framework.SyncExecutionContext:
+  """A context that compiles for TFF's workers and computes on `factory`'s.
+
+  Args:
+    factory: Makes the executors.
+    compiler: Compiles a `tff.Computation`.
+
+  Returns:
+    The context.
+  """
+  return tff.framework.SyncExecutionContext(
+    executor_fn=factory,
+    compiler_fn=compiler,
+    transform_args=tff.tensorflow.transform_args,
+    transform_result=tff.tensorflow.transform_result,
+  )
 
 
 @functools.cache

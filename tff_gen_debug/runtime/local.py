@@ -1,21 +1,19 @@
 """TFF's default execution on this machine: private, quiet, without orphans."""
 
-import atexit
 import contextlib
-import gc
-import operator
 import os
 import pathlib
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
 import tensorflow_federated as tff
 
-from tff_gen_debug.runtime import compat
+from tff_gen_debug.runtime import default_runtime
 from tff_gen_debug.runtime import execution
+from tff_gen_debug.runtime import subrounds
 from tff_gen_debug.runtime import worker_process
 
 
-class LocalRuntime:
+class LocalRuntime(default_runtime.Runtime):
   """A worker of this process, and the TFF contexts that compute on it.
 
   Made by `use_local_runtime`. Also a context manager that closes itself.
@@ -25,37 +23,21 @@ class LocalRuntime:
     self,
     options: worker_process.WorkerOptions,
     max_restarts: int,
-    previous: tff.framework.SyncContext,
+    num_subrounds: int,
   ):
     self._scratch = worker_process.Scratch(options.log_file)
-    self._owner = os.getpid()
-    self._resources = contextlib.ExitStack()
-    self._resources.callback(self._scratch.remove)
-    try:
+    with contextlib.ExitStack() as resources:
+      resources.callback(self._scratch.remove)
       self._factory = execution.LocalExecutorFactory(options, self._scratch)
-    except BaseException:
-      self._resources.close()
-      raise
-    self._resources.callback(self._factory.close)
-    self._context = execution.RestartingContext(self._factory, max_restarts)
-    self._resources.enter_context(
-      compat.context_of_other_threads(self._context)
-    )
-    self._previous: Optional[tff.framework.SyncContext] = previous
-
-  @property
-  def context(self) -> tff.framework.SyncContext:
-    """The context of ordinary calls: they return when they are computed."""
-    return self._context
-
-  @property
-  def async_context(self) -> tff.framework.AsyncContext:
-    """A context whose calls are awaited, on the same worker.
-
-    For `tff.program.NativeFederatedContext`. Computations still run one at a
-    time; the event loop goes on meanwhile.
-    """
-    return execution.AwaitableContext(self._context)
+      resources.callback(self._factory.close)
+      context: tff.framework.SyncContext = execution.RestartingContext(
+        self._factory, max_restarts
+      )
+      if num_subrounds > 1:
+        context = subrounds.SubroundContext(
+          context, parallel=1, num_subrounds=num_subrounds
+        )
+      super().__init__(context, resources.pop_all())
 
   @property
   def is_private(self) -> bool:
@@ -83,77 +65,6 @@ class LocalRuntime:
     """How many workers died and were replaced."""
     return self._factory.restarts
 
-  @property
-  def closed(self) -> bool:
-    """Whether `close` has been called."""
-    return self._factory.worker is None
-
-  def close(self) -> None:
-    """Ends the worker and restores the default context that was there before.
-
-    Does nothing the second time, and nothing to the worker of a parent process.
-    """
-    self._end()
-    if self._previous is not None:
-      if tff.framework.get_context_stack().current is self._context:
-        tff.framework.set_default_context(self._previous)
-      self._previous = None
-
-  def _end(self) -> None:
-    if os.getpid() == self._owner:
-      self._resources.close()
-
-  def __enter__(self) -> "LocalRuntime":
-    return self
-
-  def __exit__(self, *unused_error) -> None:
-    self.close()
-
-
-_current: Optional[LocalRuntime] = None
-_importer = os.getpid()
-
-
-class _Exiting(tff.framework.SyncContext):
-  """The default context while Python exits."""
-
-  def invoke(self, comp, arg):
-    raise RuntimeError("Python is exiting; nothing can be computed any more.")
-
-
-def _at_exit() -> None:
-  global _current
-  runtime, _current = _current, None
-  if os.getpid() != (runtime._owner if runtime else _importer):
-    return
-  if runtime is not None:
-    runtime._end()
-    runtime._previous = None
-  # The context that TFF made when it was imported may have run a worker too.
-  # TFF ends it when that context is collected, which at the interpreter's exit
-  # is too late: the worker stays, and TFF's finalizer fails loudly.
-  tff.framework.set_default_context(_Exiting())
-  gc.collect()
-
-
-atexit.register(_at_exit)
-
-
-def _integer(
-  name: str, value: Any, minimum: int, default: Optional[int] = None
-) -> int:
-  if value is None and default is not None:
-    return default
-  # A bool has an index too, and is not a number that anyone meant.
-  if isinstance(value, bool) or not hasattr(value, "__index__"):
-    raise TypeError(
-      f"{name} must be an integer, got {value!r} of type {type(value).__name__}"
-    )
-  number = operator.index(value)
-  if number < minimum:
-    raise ValueError(f"{name} must be at least {minimum}, got {number}")
-  return number
-
 
 def _log_path(log_file: Union[str, "os.PathLike[str]"]) -> pathlib.Path:
   path = pathlib.Path(log_file).absolute()
@@ -170,6 +81,7 @@ def use_local_runtime(
   private: bool = True,
   log_file: Optional[Union[str, "os.PathLike[str]"]] = None,
   max_restarts: int = 1,
+  num_subrounds: int = 1,
 ) -> LocalRuntime:
   """Makes a worker of this process TFF's default way to compute.
 
@@ -208,6 +120,9 @@ def use_local_runtime(
       temporary file, removed at the end if no worker died.
     max_restarts: How often one computation is repeated because the worker died
       under it, at least 0.
+    num_subrounds: Into how many parts, computed one after another, a round's
+      cohort is cut, at least 1. The worker holds the updates of one part only,
+      so that memory is bounded whatever the cohort; see `subrounds`.
 
   Returns:
     The runtime. Close it (or use it as a context manager) to restore TFF's
@@ -218,27 +133,27 @@ def use_local_runtime(
     ValueError: If a number is too small, or `log_file` is a directory.
     WorkerStartError: If the worker doesn't start.
   """
-  global _current
   if not isinstance(private, bool):
     raise TypeError(f"private must be a bool, got {private!r}")
   options = worker_process.WorkerOptions(
-    max_concurrent_clients=_integer(
+    max_concurrent_clients=default_runtime.integer(
       "max_concurrent_clients",
       max_concurrent_clients,
       minimum=1,
       default=worker_process.available_cores(),
     ),
-    threads_per_client=_integer(
+    threads_per_client=default_runtime.integer(
       "threads_per_client", threads_per_client, minimum=1, default=1
     ),
     private=private,
     log_file=None if log_file is None else _log_path(log_file),
   )
-  max_restarts = _integer("max_restarts", max_restarts, minimum=0)
-  if _current is not None:
-    _current.close()
-    _current = None
-  previous = tff.framework.get_context_stack().current
-  _current = LocalRuntime(options, max_restarts, previous)
-  tff.framework.set_default_context(_current.context)
-  return _current
+  max_restarts = default_runtime.integer(
+    "max_restarts", max_restarts, minimum=0
+  )
+  num_subrounds = default_runtime.integer(
+    "num_subrounds", num_subrounds, minimum=1
+  )
+  return default_runtime.replace(
+    lambda: LocalRuntime(options, max_restarts, num_subrounds)
+  )

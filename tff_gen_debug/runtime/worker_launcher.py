@@ -15,15 +15,18 @@ Why a launcher and not a child of Python:
 *   TFF's worker listens on all interfaces and asks nobody who they are. The
     launcher moves itself into a network namespace of its own first
     (`unshare(2)`), where the only interface is a loopback that nobody else can
-    reach, and lets in only what arrives on a Unix socket.
+    reach, and lets in only what arrives on a socket of its choice: a Unix
+    socket, or one TCP port of one address for workers of other machines.
 
 Usage: `python -I -S worker_launcher.py CONFIG`, CONFIG a JSON object with
 
 *   `command`: the worker's argument list, without the port;
 *   `log`: the file to which the worker's output is appended;
 *   `owner`: the process whose end is the worker's end;
-*   `socket`: path of the Unix socket to serve on, or null to stay in the host's
-    network and leave the worker reachable by TCP;
+*   `private`: whether to move into a network of its own; if not, the worker is
+    reachable by TCP;
+*   `socket`: path of the Unix socket to serve on, or null;
+*   `listen`: host and port of the TCP socket to serve on, or null;
 *   `remove`: files, then directories, to remove when the owner died and so
     can't do it.
 
@@ -238,13 +241,32 @@ def _listen(path):
   return listener
 
 
-def _serve(worker, port, listener, owner):
+def _listen_tcp(host, port):
+  """Made before the host's network is left: a socket stays where it was."""
+  family = socket.AF_INET6 if ":" in host else socket.AF_INET
+  listener = socket.socket(family, socket.SOCK_STREAM)
+  listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+  listener.bind((host, port))
+  listener.listen(64)
+  return listener
+
+
+def _accept(listener):
+  client, _ = listener.accept()
+  if client.family != socket.AF_UNIX:
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A driver whose machine vanished closes nothing.
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+  return client
+
+
+def _serve(worker, port, listeners, owner):
   """Forwards connections until the worker ends or the owner is done with it.
 
   Args:
     worker: The running worker.
     port: Where it listens.
-    listener: The Unix socket whose connections go there, or None.
+    listeners: The sockets whose connections go there.
     owner: The process for which the worker works.
 
   Returns:
@@ -254,7 +276,7 @@ def _serve(worker, port, listener, owner):
   os.set_blocking(waker, False)
   signal.signal(signal.SIGCHLD, lambda *_: None)
   signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-  sources = [0, woken] + ([listener] if listener else [])
+  sources = [0, woken, *listeners]
   while True:
     ended = worker.ended()
     if ended:
@@ -268,9 +290,9 @@ def _serve(worker, port, listener, owner):
       return None, not os.read(0, 1)
     if woken in ready:
       os.read(woken, 4096)
-    if listener in ready:
-      client, _ = listener.accept()
-      _forward(client, port)
+    for listener in listeners:
+      if listener in ready:
+        _forward(_accept(listener), port)
 
 
 def _remove(paths):
@@ -281,15 +303,23 @@ def _remove(paths):
 
 def main(config):
   """Runs one worker from start to end; returns the exit code."""
-  listener = None
-  if config["socket"]:
+  listeners = []
+  if config["listen"]:
+    try:
+      listeners.append(_listen_tcp(*config["listen"]))
+    except OSError as error:
+      host, port = config["listen"]
+      _report(failed=f"cannot listen on {host} port {port}: {error}")
+      return 1
+  if config["private"]:
     try:
       enter_private_network()
     except NotPrivateError as error:
       _report(not_private=str(error))
       return 3
-    listener = _listen(config["socket"])
-  port = _PRIVATE_PORT if listener else _free_port()
+  if config["socket"]:
+    listeners.append(_listen(config["socket"]))
+  port = _PRIVATE_PORT if config["private"] else _free_port()
   worker = _Worker([*config["command"], f"--port={port}"], config["log"])
   orphaned = False
   try:
@@ -298,14 +328,14 @@ def main(config):
       _report(failed=failure)
       return 1
     _report(ready={"pid": worker.pid, "port": port})
-    ended, orphaned = _serve(worker, port, listener, config["owner"])
+    ended, orphaned = _serve(worker, port, listeners, config["owner"])
     if ended:
       _report(ended=ended)
       return 2
     return 0
   finally:
     worker.kill()
-    if listener:
+    if config["socket"]:
       _remove([config["socket"]])
     if orphaned:
       _remove(config["remove"])

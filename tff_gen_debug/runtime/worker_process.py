@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from typing import IO, Any, Dict, List, Optional, cast
+from typing import IO, Any, Dict, List, Optional, Tuple, cast
 
 _LAUNCHER = pathlib.Path(__file__).with_name("worker_launcher.py")
 _START_TIMEOUT_SECONDS = 130.0
@@ -59,12 +59,15 @@ class WorkerOptions:
     threads_per_client: Threads that one TensorFlow operation may use, >= 1.
     private: Whether to put the worker into a network of its own.
     log_file: Where its output goes; None keeps it in the scratch directory.
+    listen: Host and port on which drivers of other machines reach it; None for
+      a worker of this process alone.
   """
 
   max_concurrent_clients: int
   threads_per_client: int
   private: bool = True
   log_file: Optional[pathlib.Path] = None
+  listen: Optional[Tuple[str, int]] = None
 
   def environment(self) -> Dict[str, str]:
     """The environment of the worker."""
@@ -123,7 +126,7 @@ class WorkerProcess:
     target: What gRPC connects to.
     pid: The worker's process id.
     is_private: Whether the worker is in a network of its own, reachable only
-      through a Unix socket of this user.
+      through a Unix socket of this user or where it was told to listen.
   """
 
   _serial_numbers = itertools.count()
@@ -166,9 +169,7 @@ class WorkerProcess:
       )
     self.pid = int(event["ready"]["pid"])
     port = int(event["ready"]["port"])
-    self.target = (
-      f"unix:{self._socket_path}" if self.is_private else f"127.0.0.1:{port}"
-    )
+    self.target = self._target(port)
     if options.private and not self.is_private:
       logging.getLogger(__name__).warning(
         "The kernel refuses a private network for TFF's worker (%s): it "
@@ -177,6 +178,14 @@ class WorkerProcess:
         refusal,
         port,
       )
+
+  def _target(self, port: int) -> str:
+    if self._options.listen is not None:
+      host, port = self._options.listen
+      return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if self.is_private:
+      return f"unix:{self._socket_path}"
+    return f"127.0.0.1:{port}"
 
   def _launch(self, private: bool) -> Dict[str, Any]:
     """Runs the launcher; returns its first event, {} if none comes."""
@@ -190,7 +199,13 @@ class WorkerProcess:
       ],
       "log": str(self._scratch.log_file),
       "owner": self._owner,
-      "socket": str(self._socket_path) if private else None,
+      "private": private,
+      "socket": (
+        str(self._socket_path)
+        if private and self._options.listen is None
+        else None
+      ),
+      "listen": self._options.listen,
       "remove": self._scratch.disposable(),
     }
     with open(self._scratch.log_file, "ab") as log:
