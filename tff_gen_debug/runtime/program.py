@@ -5,27 +5,24 @@ A `tff.program` in the sense of TFF: a loop over rounds whose state goes to a
 `tff.program.ReleaseManager`s. A run may be killed at any point and started
 again: it goes on from its last checkpoint, and since nothing of a round is
 released before a checkpoint holds that round *and what it cost*, no round whose
-results anyone saw is run a second time.
+results anyone saw is run a second time. The exception is a checkpoint that the
+disk damaged: then the rounds since the one before are run again, and both times
+are on the ledger.
 """
 
-import asyncio
 import collections
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent import futures
+from collections.abc import Callable, Mapping, Sequence
 import copy
 import dataclasses
 import logging
-import os
-from typing import Any, Optional, TypeVar, Union
+from typing import Any, Optional, Union
 
 import dp_accounting
-import tensorflow as tf
 import tensorflow_federated as tff
 import tqdm
 
 from tff_gen_debug.privacy import ledger as ledger_lib
-
-_T = TypeVar("_T")
+from tff_gen_debug.runtime import checkpoints as checkpoints_lib
 
 _logger = logging.getLogger(__name__)
 
@@ -79,7 +76,7 @@ def train(
   process: tff.learning.templates.LearningProcess,
   *,
   sample_clients: Callable[[int], Sequence[str]],
-  client_datasets: Mapping[str, tf.data.Dataset],
+  client_datasets: Mapping[str, Any],
   rounds: int,
   budget: Budget,
   directory: str,
@@ -97,8 +94,10 @@ def train(
     sample_clients: From a round's number, counted from 0, the ids of its
       cohort; usually `ClientSampler.sample` of the plan. It has to be a
       function of the number alone, for runs that resume.
-    client_datasets: The client data sets by id. Built once and used in all
-      rounds: making a data set anew each round leaks memory in TensorFlow.
+    client_datasets: What the process takes for a client, by id: its
+      `tf.data.Dataset`, or the id itself where the process makes the data set
+      on the worker. Data sets are built once and used in all rounds: making one
+      anew each round leaks memory in TensorFlow.
     rounds: How many rounds the run has, at least 0.
     budget: What a round costs.
     directory: Where checkpoints go; made if missing. Starting again with the
@@ -117,6 +116,9 @@ def train(
   Raises:
     ValueError: If a number is out of its range.
     KeyError: If a sampled client has no data set.
+    CheckpointError: If there are checkpoints to go on from, but all damaged or
+      of another process.
+    CheckpointWriteError: If a checkpoint can't be written.
   """
   if rounds < 0:
     raise ValueError(f"rounds must be at least 0, got {rounds}")
@@ -124,13 +126,16 @@ def train(
     raise ValueError(
       f"checkpoint_every must be at least 1, got {checkpoint_every}"
     )
-  checkpoints = _Checkpoints(directory)
+  checkpoints = checkpoints_lib.Checkpoints(directory)
   state, ledger, done = process.initialize(), copy.deepcopy(budget.ledger), 0
+  charged = 0
   latest = checkpoints.load_latest(state)
   if latest is None:
-    checkpoints.save(state, ledger, done)
+    checkpoints.save(state, ledger, done, charged)
   else:
-    state, ledger, done = latest
+    state, ledger, done = latest.state, latest.ledger, latest.rounds
+    charged = latest.lost_rounds
+    _charge_lost_rounds(budget, ledger, latest)
     _logger.info("%s: going on after round %d", description, done)
   if on_checkpoint is not None:
     on_checkpoint(state, done)
@@ -158,7 +163,8 @@ def train(
         progress.set_postfix_str(f"epsilon={ledger.epsilon():.4g}")
       is_last = stopped or done == rounds
       if unreleased and (is_last or done % checkpoint_every == 0):
-        checkpoints.save(state, ledger, done)
+        charged = max(charged, done)
+        checkpoints.save(state, ledger, done, charged)
         _release(release_managers, unreleased)
         unreleased.clear()
         if on_checkpoint is not None:
@@ -171,6 +177,24 @@ def train(
       budget.stop_at_epsilon,
     )
   return TrainingResult(state, done, ledger, stopped)
+
+
+def _charge_lost_rounds(
+  budget: Budget,
+  ledger: ledger_lib.PrivacyLedger,
+  latest: checkpoints_lib.Checkpoint,
+) -> None:
+  """Records what was released and then lost with a damaged checkpoint."""
+  lost = range(latest.charged_rounds, latest.lost_rounds)
+  for round_num in lost:
+    ledger.record(budget.event(round_num))
+  if lost:
+    _logger.warning(
+      "%d round(s) whose results are out were lost with a damaged checkpoint. "
+      "They stay on the ledger and are run again, so this run spends more than "
+      "an unbroken one.",
+      len(lost),
+    )
 
 
 def _exceeds(
@@ -187,34 +211,4 @@ def _release(managers, metrics_by_round: Mapping[int, Any]) -> None:
       for manager in managers:
         await manager.release(metrics, round_num)
 
-  _run(release_all())
-
-
-class _Checkpoints:
-  """Process state and ledger together, each pair written atomically."""
-
-  def __init__(self, directory: str):
-    self._manager = tff.program.FileProgramStateManager(
-      os.fspath(directory), prefix="round_", keep_total=2, keep_first=False
-    )
-
-  def save(self, state, ledger: ledger_lib.PrivacyLedger, done: int) -> None:
-    _run(self._manager.save((state, ledger.to_json()), done))
-
-  def load_latest(
-    self, structure
-  ) -> Optional[tuple[Any, ledger_lib.PrivacyLedger, int]]:
-    """State, ledger and rounds of the latest checkpoint, if there is one."""
-    loaded, version = _run(self._manager.load_latest((structure, "")))
-    if loaded is None:
-      return None
-    state, text = loaded
-    if isinstance(text, bytes):
-      text = text.decode()
-    return state, ledger_lib.PrivacyLedger.from_json(text), version
-
-
-def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
-  """Waits for `coroutine`, also where an event loop runs, as in notebooks."""
-  with futures.ThreadPoolExecutor(max_workers=1) as executor:
-    return executor.submit(lambda: asyncio.run(coroutine)).result()
+  checkpoints_lib.run_coroutine(release_all())

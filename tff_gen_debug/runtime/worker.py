@@ -16,6 +16,7 @@ Imports no TensorFlow: the program beside the worker takes 20 MB.
 
 import argparse
 import logging
+import math
 import pathlib
 import signal
 import sys
@@ -42,6 +43,13 @@ def _port(text: str) -> int:
   number = int(text)
   if not 1 <= number <= 65535:
     raise argparse.ArgumentTypeError(f"must be from 1 to 65535, got {number}")
+  return number
+
+
+def _seconds(text: str) -> float:
+  number = float(text)
+  if not 0 < number < math.inf:
+    raise argparse.ArgumentTypeError(f"must be more than 0, got {text}")
   return number
 
 
@@ -91,7 +99,7 @@ def _parse(arguments: Optional[List[str]]) -> argparse.Namespace:
   )
   parser.add_argument(
     "--timeout",
-    type=float,
+    type=_seconds,
     default=10.0,
     help="--check: seconds to wait for an answer (default: %(default)s)",
   )
@@ -143,7 +151,8 @@ def _run(arguments: argparse.Namespace) -> int:
     _logger.info("Stopping, by %s.", signal.Signals(signals[0]).name)
     worker.stop()
     return 0
-  except worker_process.WorkerStartError as error:
+  # An OSError is that of a log file that can't be written, and names it.
+  except (worker_process.WorkerStartError, OSError) as error:
     _logger.error("%s", error)
     return 1
   finally:
