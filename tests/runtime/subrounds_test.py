@@ -27,7 +27,8 @@ class _Counting(tff.framework.SyncContext):
     parameter = comp.type_signature.parameter
     if parameter is not None and tff.types.contains(parameter, _is_of_clients):
       values = [arg, *_elements(arg)]
-      self.cohorts.append(len(next(v for v in values if isinstance(v, list))))
+      parts = [v for v in values if isinstance(v, (list, tuple))]
+      self.cohorts.append(len(parts[0]))
     return self._context.invoke(comp, arg)
 
 

@@ -30,6 +30,11 @@ class AwaitableContext(tff.framework.AsyncContext):
     def run():
       try:
         future.set_result(self._context.invoke(comp, arg))
+      except StopIteration as error:
+        # asyncio refuses to raise it, and who awaits the future would hang.
+        ended = RuntimeError(f"StopIteration during a computation: {error}")
+        ended.__cause__ = error
+        future.set_exception(ended)
       except BaseException as error:  # Reaches whoever awaits the future.
         future.set_exception(error)
 
