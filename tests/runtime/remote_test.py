@@ -207,7 +207,14 @@ _CASES = {
 }
 
 
-@pytest.mark.parametrize("name", list(_CASES))
+# Building the stock ones takes most of a minute on a busy machine.
+_CASE_NAMES = [
+  pytest.param(name, marks=[pytest.mark.slow] * name.startswith("stock"))
+  for name in _CASES
+]
+
+
+@pytest.mark.parametrize("name", _CASE_NAMES)
 def test_the_result_is_that_of_the_local_runtime(name, programs):
   build, make_aggregator, make_clients = _CASES[name]
   process, clients = build(make_aggregator()), make_clients()

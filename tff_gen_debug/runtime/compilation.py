@@ -46,7 +46,9 @@ def without_secure_intrinsics(comp: Any) -> Any:
   serialized = tff.framework.serialize_computation(comp).SerializeToString()
   if any(name in serialized for name in _SECURE_INTRINSICS):
     _warn_once()
-    return tff.backends.test.replace_secure_intrinsics_with_bodies(comp)
+    plain = tff.backends.test.replace_secure_intrinsics_with_bodies(comp)
+    # It forgets the result's Python containers, such as a process's output.
+    return type(plain).with_type(plain, comp.type_signature)
   return comp
 
 

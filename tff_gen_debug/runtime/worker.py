@@ -145,7 +145,8 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     while not signals:
       end = worker.ended(_POLL_SECONDS)
-      if end is not None:
+      # A supervisor may order the worker's processes to stop with this one.
+      if end is not None and not signals:
         _logger.error("TFF's worker %s.\n%s", end, worker.log_tail())
         return 1
     _logger.info("Stopping, by %s.", signal.Signals(signals[0]).name)
