@@ -4,9 +4,10 @@ A task's config is a frozen dataclass with a preset for each way to run it. All
 its fields are flags; what is not given on the command line is the preset's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 import dataclasses
 import json
+import math
 import os
 import typing
 from typing import Any, TypeVar
@@ -14,8 +15,12 @@ from typing import Any, TypeVar
 from absl import flags
 
 from tff_gen_debug import files
+from tff_gen_debug.privacy import validation
 
 _T = TypeVar("_T")
+
+# What reads `config.json` may take its numbers for float64.
+_MAX_INTEGER = 2**53
 
 _DEFINERS = {
   bool: flags.DEFINE_bool,
@@ -23,6 +28,10 @@ _DEFINERS = {
   int: flags.DEFINE_integer,
   str: flags.DEFINE_string,
 }
+
+
+class DamagedFileError(ValueError):
+  """A file of the output folder is not what the run has written."""
 
 
 class DifferentRunError(ValueError):
@@ -37,14 +46,100 @@ def field(default: Any, help_text: str) -> Any:
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
   """Raises ValueError unless a field's value is one of `choices`."""
   if value not in choices:
-    raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+    raise ValueError(
+      f"{name} must be one of {choices}, got {validation.shown(value)}"
+    )
 
 
 def check_least(name: str, value: float, least: float) -> None:
   """Raises ValueError unless a field's value is at least `least`."""
   # Not `value < least`: NaN must fail too.
   if not value >= least:
-    raise ValueError(f"{name} must be at least {least}, got {value}")
+    raise ValueError(
+      f"{name} must be at least {least}, got {validation.shown(value)}"
+    )
+
+
+def check_unit(name: str, value: float) -> None:
+  """Raises ValueError unless a field's value is in [0, 1]."""
+  if not 0 <= value <= 1:
+    raise ValueError(f"{name} must be in [0, 1], got {value}")
+
+
+def check_names(name: str, text: str, known: Sequence[str]) -> None:
+  """Raises ValueError unless a comma-separated list has but `known` names."""
+  for item in text.split(","):
+    if item and item not in known:
+      raise ValueError(
+        f"{name} must be a comma-separated list of {known}, got"
+        f" {validation.shown(item)}"
+      )
+
+
+def check_types(config: Any) -> None:
+  """Checks that each field has a value of its type.
+
+  Args:
+    config: A config dataclass whose fields are of type bool, float, int or str.
+
+  Raises:
+    TypeError: If a value is of another type. An int passes for a float, a bool
+      for no number, and a NumPy integer, which `config.json` can't hold, for
+      nothing.
+    ValueError: If an integer is above 2**53 in magnitude, or text has a NUL,
+      which no name of a file can hold.
+  """
+  types = typing.get_type_hints(type(config))
+  for field in dataclasses.fields(config):
+    value = getattr(config, field.name)
+    wanted = types[field.name]
+    allowed = (float, int) if wanted is float else (wanted,)
+    is_bool = isinstance(value, bool)
+    if not isinstance(value, allowed) or is_bool != (wanted is bool):
+      raise TypeError(
+        f"{field.name} must be of type {wanted.__name__}, got"
+        f" {validation.shown(value)}"
+      )
+    if isinstance(value, int) and abs(value) > _MAX_INTEGER:
+      raise ValueError(
+        f"{field.name} must be at most 2**53, got {validation.shown(value)}"
+      )
+    if isinstance(value, str) and "\0" in value:
+      raise ValueError(
+        f"{field.name} must not have a NUL, got {validation.shown(value)}"
+      )
+
+
+def check_numbers(
+  config: Any,
+  *,
+  positive: Collection[str] = (),
+  infinite: Collection[str] = (),
+  signed: Collection[str] = (),
+) -> None:
+  """Checks that the numbers of a config are some that can be computed with.
+
+  Args:
+    config: A config dataclass that has passed `check_types`.
+    positive: Fields that must not be 0.
+    infinite: Fields that may be infinite.
+    signed: Fields that may be negative.
+
+  Raises:
+    ValueError: If a number is NaN, or infinite, negative or 0 where it must not
+      be.
+  """
+  for field in dataclasses.fields(config):
+    value = getattr(config, field.name)
+    if isinstance(value, (str, bool)):
+      continue
+    shown = validation.shown(value)
+    if math.isnan(value) or (math.isinf(value) and field.name not in infinite):
+      raise ValueError(f"{field.name} must be positive and finite, got {shown}")
+    if field.name in positive and value <= 0:
+      raise ValueError(f"{field.name} must be positive, got {shown}")
+    if field.name not in signed:
+      check_least(field.name, value, 0)
 
 
 def define_flags(presets: Mapping[str, Any]) -> None:
@@ -90,6 +185,37 @@ def config_from_flags(presets: Mapping[str, _T]) -> _T:
   return dataclasses.replace(config, **given)  # type: ignore[type-var]
 
 
+def read_json(path: str, names: Collection[str] = ()) -> dict[str, Any]:
+  """Reads a JSON object that a run has kept in its folder.
+
+  Args:
+    path: The file.
+    names: Keys that the object must have.
+
+  Returns:
+    The object.
+
+  Raises:
+    DamagedFileError: If the file holds something else; the message names it.
+    OSError: If the file can't be read.
+  """
+  with open(path, "rb") as file:
+    data = file.read()
+  try:
+    content = json.loads(data)
+  except (RecursionError, ValueError) as error:
+    raise DamagedFileError(
+      f"{path} is damaged ({error}). Delete it, or give another folder as --out"
+    ) from error
+  if not isinstance(content, dict) or not content.keys() >= set(names):
+    raise DamagedFileError(
+      f"{path} is damaged (it must be a JSON object with {sorted(names)}, got"
+      f" {validation.shown(content)}). Delete it, or give another folder as"
+      " --out"
+    )
+  return content
+
+
 def claim_folder(folder: str, config: Any) -> None:
   """Makes `folder` the output of a run with `config`, or checks that it is.
 
@@ -98,8 +224,10 @@ def claim_folder(folder: str, config: Any) -> None:
     config: A config dataclass.
 
   Raises:
+    DamagedFileError: If the `config.json` that is there can't be read.
     DifferentRunError: If the folder holds a run with another config. The
       message says what differs.
+    OSError: If the folder can't be made or written to.
   """
   os.makedirs(folder, exist_ok=True)
   path = os.path.join(folder, "config.json")
@@ -108,10 +236,10 @@ def claim_folder(folder: str, config: Any) -> None:
     content = json.dumps(mine, indent=2) + "\n"
     files.write_atomically(path, content.encode())
     return
-  with open(path, encoding="utf-8") as file:
-    theirs = json.load(file)
+  theirs = read_json(path)
   differences = [
-    f"{key}: {theirs.get(key)!r} there, {mine.get(key)!r} here"
+    f"{key}: {validation.shown(theirs.get(key))} there,"
+    f" {validation.shown(mine.get(key))} here"
     for key in sorted(mine.keys() | theirs.keys())
     if theirs.get(key) != mine.get(key)
   ]

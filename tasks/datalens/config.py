@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from tasks import configuration
+from tff_gen_debug.privacy import accounting
 
 DATASETS = (
   "handwriting",
@@ -168,7 +169,9 @@ class Config:
   seed: int = _field(1, "Of shards, networks and samples; noise has none.")
 
   def __post_init__(self):
+    configuration.check_types(self)
     for name, choices in (
+      ("accountant", accounting.ACCOUNTANTS),
       ("dataset", DATASETS),
       ("teacher", _TEACHERS),
       ("network", _NETWORKS),
@@ -191,8 +194,16 @@ class Config:
       "discriminator_rounds",
       "gan_generator_steps",
       "gan_generator_batch_size",
+      "frequencies",
+      "discriminator_width",
+      "teacher_steps",
+      "first_teacher_steps",
+      "dimensions",
+      "generated_per_class",
+      "filters",
     ):
       configuration.check_least(name, getattr(self, name), 1)
+    configuration.check_least("bins", self.bins, 2)
     if 0 < self.simulated_teachers < self.num_teachers:
       raise ValueError(
         "simulated_teachers must be 0, or at least num_teachers"
@@ -208,10 +219,31 @@ class Config:
       configuration.check_least(name, getattr(self, name), 0)
     if not self.epsilon > 0:
       raise ValueError(f"epsilon must be positive, got {self.epsilon}")
+    if not 0 < self.delta < 1:
+      raise ValueError(f"delta must be in (0, 1), got {self.delta}")
     if self.published and math.isinf(self.epsilon):
       raise ValueError("epsilon must be finite with published")
     if self.method == "dp_gan":
       self._check_dp_gan()
+    configuration.check_numbers(
+      self,
+      positive=(
+        "softening",
+        "teacher_learning_rate",
+        "clip_norm",
+        "generator_learning_rate",
+        "clients_per_round",
+        "client_learning_rate",
+        "server_learning_rate",
+        "gan_clip_norm",
+        "gan_generator_learning_rate",
+      ),
+      infinite=("epsilon",),
+      signed=("threshold",),
+    )
+    for name in ("averaging_decay", "gan_averaging_decay"):
+      if getattr(self, name) >= 1:
+        raise ValueError(f"{name} must be below 1, got {getattr(self, name)}")
 
   def _check_dp_gan(self) -> None:
     for name in (

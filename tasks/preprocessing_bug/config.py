@@ -3,12 +3,19 @@
 import dataclasses
 
 from tasks import configuration
+from tff_gen_debug.privacy import accounting
 
 _DATASETS = ("handwriting", "emnist")
 _BUGS = ("invert_pixels", "rotate_90", "blank_half", "shifted_crop")
 _SELECTIONS = ("by_user", "by_example")
 _NETWORKS = ("small", "paper")
 _LOSSES = ("non_saturating", "wasserstein")
+CLIENT_METRICS = (
+  "num_clients",
+  "num_examples",
+  "discriminator_loss",
+  "non_finite_clients",
+)
 
 
 _field = configuration.field
@@ -91,13 +98,14 @@ class Config:
   client_metrics: str = _field(
     "",
     "Comma-separated exact numbers to release from users, not private: "
-    "num_clients, num_examples, discriminator_loss, non_finite_clients.",
+    f"{', '.join(CLIENT_METRICS)}.",
   )
   num_samples: int = _field(1000, "Generated images that are measured.")
   checkpoint_every: int = _field(20, "Rounds between checkpoints and samples.")
   seed: int = _field(1, "Makes all randomness but the privacy noise.")
 
   def __post_init__(self):
+    configuration.check_types(self)
     configuration.check_choice("dataset", self.dataset, _DATASETS)
     configuration.check_choice("bug", self.bug, _BUGS)
     configuration.check_choice("selection", self.selection, _SELECTIONS)
@@ -106,19 +114,45 @@ class Config:
     configuration.check_choice(
       "generator_optimizer", self.generator_optimizer, ("adam", "sgd")
     )
-    if not 0 <= self.bug_probability <= 1:
-      raise ValueError(
-        f"bug_probability must be in [0, 1], got {self.bug_probability}"
-      )
+    configuration.check_choice(
+      "accountant", self.accountant, accounting.ACCOUNTANTS
+    )
+    configuration.check_names(
+      "client_metrics", self.client_metrics, CLIENT_METRICS
+    )
+    for name in ("bug_probability", "low_accuracy", "high_accuracy"):
+      configuration.check_unit(name, getattr(self, name))
     if not 0 < self.low_percentile < 100 > self.high_percentile > 0:
       raise ValueError(
         "low_percentile and high_percentile must be in (0, 100), got "
         f"{self.low_percentile} and {self.high_percentile}"
       )
-    for name in ("rounds", "num_samples", "checkpoint_every", "batch_size"):
+    for name in (
+      "rounds",
+      "num_samples",
+      "checkpoint_every",
+      "batch_size",
+      "classifier_epochs",
+      "latent_dim",
+      "discriminator_steps",
+      "client_epochs",
+      "generator_batch_size",
+    ):
       configuration.check_least(name, getattr(self, name), 1)
-    for name in ("num_clients", "population", "noise_multiplier", "delta"):
-      configuration.check_least(name, getattr(self, name), 0)
+    configuration.check_numbers(
+      self,
+      positive=(
+        "clients_per_round",
+        "population_clients_per_round",
+        "client_learning_rate",
+        "server_learning_rate",
+        "generator_learning_rate",
+        "clip_norm",
+      ),
+    )
+    for name in ("averaging_decay", "delta"):
+      if getattr(self, name) >= 1:
+        raise ValueError(f"{name} must be below 1, got {getattr(self, name)}")
 
   @property
   def slice_names(self) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tasks import configuration
 from tasks.preprocessing_bug import config as config_lib
 from tff_gen_debug import datasets
 from tff_gen_debug import files
@@ -225,8 +226,9 @@ def _private_histogram(
       "noise_multiplier": histogram.noise_multiplier,
     }
     files.write_atomically(path, json.dumps(content).encode())
-  with open(path, encoding="utf-8") as file:
-    content = json.load(file)
+  content = configuration.read_json(
+    path, ("edges", "counts", "noise_multiplier")
+  )
   return user_accuracy.AccuracyHistogram(
     edges=np.array(content["edges"]),
     counts=np.array(content["counts"]),

@@ -3,6 +3,7 @@
 import dataclasses
 
 from tasks import configuration
+from tff_gen_debug.privacy import accounting
 
 _DATASETS = ("docstrings", "stackoverflow")
 _BUGS = ("join_first_words", "split_apostrophes", "break_accents")
@@ -10,6 +11,7 @@ _VOCABULARY_USERS = ("train", "held_out")
 _CELLS = ("lstm", "cifg")
 _SERVER_OPTIMIZERS = ("adam", "sgd")
 _CLIPPING = ("fixed", "adaptive")
+CLIENT_METRICS = ("num_clients", "num_examples", "loss", "non_finite_clients")
 
 
 _field = configuration.field
@@ -100,7 +102,7 @@ class Config:
   client_metrics: str = _field(
     "",
     "Comma-separated exact numbers to release from users, not private: "
-    "num_clients, num_examples, loss, non_finite_clients.",
+    f"{', '.join(CLIENT_METRICS)}.",
   )
   num_draws: int = _field(100_000, "Words that the character model generates.")
   num_sentences: int = _field(
@@ -110,6 +112,7 @@ class Config:
   seed: int = _field(1, "Makes all randomness but the privacy noise.")
 
   def __post_init__(self):
+    configuration.check_types(self)
     configuration.check_choice("dataset", self.dataset, _DATASETS)
     configuration.check_choice("bug", self.bug, _BUGS)
     configuration.check_choice(
@@ -120,6 +123,13 @@ class Config:
     configuration.check_choice(
       "server_optimizer", self.server_optimizer, _SERVER_OPTIMIZERS
     )
+    configuration.check_choice(
+      "accountant", self.accountant, accounting.ACCOUNTANTS
+    )
+    configuration.check_names(
+      "client_metrics", self.client_metrics, CLIENT_METRICS
+    )
+    configuration.check_unit("bug_probability", self.bug_probability)
     for name in (
       "vocabulary_size",
       "sentence_length",
@@ -127,7 +137,12 @@ class Config:
       "max_words_per_user",
       "max_characters",
       "char_rounds",
+      "word_embedding",
+      "word_units",
+      "word_projection",
       "word_batch_size",
+      "char_embedding",
+      "char_units",
       "char_batch_size",
       "word_client_steps",
       "char_client_steps",
@@ -136,17 +151,20 @@ class Config:
       "checkpoint_every",
     ):
       configuration.check_least(name, getattr(self, name), 1)
-    for name in (
-      "num_clients",
-      "word_rounds",
-      "population",
-      "noise_multiplier",
-      "target_epsilon",
-      "position_noise_multiplier",
-      "delta",
-      "stop_at_epsilon",
-    ):
-      configuration.check_least(name, getattr(self, name), 0)
+    configuration.check_numbers(
+      self,
+      positive=(
+        "word_clip_norm",
+        "word_client_learning_rate",
+        "char_clip_norm",
+        "char_client_learning_rate",
+        "clients_per_round",
+        "population_clients_per_round",
+        "server_learning_rate",
+      ),
+    )
+    if self.delta >= 1:
+      raise ValueError(f"delta must be below 1, got {self.delta}")
 
 
 PRESETS = {

@@ -148,8 +148,8 @@ def _positions(
       unknown=measured.unknown.tolist(),
     )
     files.write_atomically(path, json.dumps(content).encode())
-  with open(path, encoding="utf-8") as file:
-    content = json.load(file)
+  fields = dataclasses.fields(oov_positions.OovPositions)
+  content = configuration.read_json(path, [field.name for field in fields])
   content.update(
     known=np.array(content["known"]), unknown=np.array(content["unknown"])
   )

@@ -6,6 +6,8 @@ import math
 from typing import TypeVar
 
 from tasks import configuration
+from tff_gen_debug.privacy import accounting
+from tff_gen_debug.privacy import validation
 
 _T = TypeVar("_T")
 
@@ -80,7 +82,15 @@ class Config:
   tuning_seed: int = _field(100, "Of those that choose, by validation.")
 
   def __post_init__(self):
+    configuration.check_types(self)
+    configuration.check_choice(
+      "accountant", self.accountant, accounting.ACCOUNTANTS
+    )
     configuration.check_choice("dataset", self.dataset, _DATASETS)
+    if not strings(self.questions):
+      raise ValueError(
+        f"questions must be one or more, got {validation.shown(self.questions)}"
+      )
     for question in strings(self.questions):
       configuration.check_choice("questions", question, QUESTIONS)
     for name in (
@@ -92,26 +102,62 @@ class Config:
       "example_steps",
     ):
       configuration.check_least(name, getattr(self, name), 1)
-    configuration.check_least("delta", self.delta, 0)
+    configuration.check_numbers(
+      self,
+      positive=(
+        "alpha",
+        "users_per_round",
+        "client_learning_rate",
+        "detail_epsilon",
+        "examples_per_step",
+      ),
+      infinite=("alpha", "detail_epsilon"),
+    )
+    if self.delta >= 1:
+      raise ValueError(f"delta must be below 1, got {self.delta}")
     for name in (
-      "epsilons",
-      "top_shares",
       "thresholds",
       "coordinate_clips",
+      "epsilons",
+      "top_shares",
       "step_sizes",
       "server_learning_rates",
       "clip_norms",
     ):
-      _check_list(name, getattr(self, name), numbers)
-    _check_list("seeds", self.seeds, integers)
+      text = getattr(self, name)
+      values = _check_list(name, text, numbers)
+      may_be_0 = name in ("thresholds", "coordinate_clips")
+      if min(values) <= 0 and not may_be_0:
+        raise ValueError(
+          f"{name} must be positive numbers, got {validation.shown(text)}"
+        )
+      if math.isinf(max(values)) and name != "epsilons":
+        raise ValueError(
+          f"{name} must be finite numbers, got {validation.shown(text)}"
+        )
+    seeds = _check_list("seeds", self.seeds, integers)
+    if min(seeds) < 0 or max(seeds) > 2**53:
+      raise ValueError(
+        f"seeds must be in [0, 2**53], got {validation.shown(self.seeds)}"
+      )
+    widths = _parsed("conv_widths", self.conv_widths, integers)
+    if len(widths) != 3 or not 1 <= min(widths) <= max(widths) <= 2**20:
+      raise ValueError(
+        "conv_widths must be 3 integers in [1, 2**20], got"
+        f" {validation.shown(self.conv_widths)}"
+      )
     if len(integers(self.seeds)) < 2:
-      raise ValueError(f"seeds must be two or more, got {self.seeds!r}")
+      raise ValueError(
+        f"seeds must be two or more, got {validation.shown(self.seeds)}"
+      )
     if self.tuning_seed in integers(self.seeds):
       raise ValueError(
         f"tuning_seed must not be one of seeds, got {self.tuning_seed}"
       )
-    if not 0 < max(numbers(self.top_shares)) <= 1:
-      raise ValueError(f"top_shares must be in (0, 1], got {self.top_shares!r}")
+    if max(numbers(self.top_shares)) > 1:
+      raise ValueError(
+        f"top_shares must be in (0, 1], got {validation.shown(self.top_shares)}"
+      )
 
 
 def strings(text: str) -> list[str]:
@@ -132,13 +178,24 @@ def integers(text: str) -> list[int]:
   return [int(item) for item in strings(text)]
 
 
-def _check_list(name: str, text: str, parse: Callable[[str], list[_T]]) -> None:
+def _parsed(name: str, text: str, parse: Callable[[str], list[_T]]) -> list[_T]:
   try:
-    values = parse(text)
+    return parse(text)
   except ValueError as error:
-    raise ValueError(f"{name} must be numbers, got {text!r}") from error
+    raise ValueError(
+      f"{name} must be numbers, got {validation.shown(text)}"
+    ) from error
+
+
+def _check_list(
+  name: str, text: str, parse: Callable[[str], list[_T]]
+) -> list[_T]:
+  values = _parsed(name, text, parse)
   if not values or len(set(values)) < len(values):
-    raise ValueError(f"{name} must be distinct numbers, got {text!r}")
+    raise ValueError(
+      f"{name} must be distinct numbers, got {validation.shown(text)}"
+    )
+  return values
 
 
 PRESETS = {

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tasks import configuration
 from tasks.topagg_fedavg import config as config_lib
 from tasks.topagg_fedavg import dp_sgd
 from tasks.topagg_fedavg import population as population_lib
@@ -76,8 +77,7 @@ class Trainer:
     """
     path = os.path.join(self._folder, f"{trial.key}.json")
     if os.path.exists(path):
-      with open(path, encoding="utf-8") as file:
-        return float(json.load(file)["accuracy"])
+      return float(configuration.read_json(path, ("accuracy",))["accuracy"])
     start = time.perf_counter()
     trained = classifier.Classifier(self.train(trial))
     tuning = trial.seed == self._config.tuning_seed

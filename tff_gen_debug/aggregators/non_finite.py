@@ -7,10 +7,13 @@ import tensorflow_federated as tff
 
 
 class NonFiniteGuardFactory(tff.aggregators.UnweightedAggregationFactory):
-  """Zeroes client updates that hold a NaN or an infinity, and counts them.
+  """Zeroes client updates without a finite norm, and counts them.
 
   Neither `tff.aggregators.clipping_factory` nor the clip of a DP query stops a
   NaN: no comparison with it is true, so one client's NaN becomes everyone's.
+  Nor do they stop numbers so large that the square of the norm, by which they
+  divide, is infinite in the update's own floats (float32: a norm of about
+  1e19): clipped, these become NaN. The guard takes them for infinite.
   Augenstein et al. (2020), arXiv 1911.06679, zero such updates on the client,
   as `tff.learning`'s own client work does; this factory does it for any
   process. It has to be outermost, before anything else sees the update.
@@ -93,9 +96,13 @@ class NonFiniteGuardFactory(tff.aggregators.UnweightedAggregationFactory):
 
 
 def _all_finite(value) -> tf.Tensor:
-  checks = [
-    tf.reduce_all(tf.math.is_finite(x))
+  """Whether twice the update has a finite squared L2 norm.
+
+  Twice, so that no other order of the sum, in a clip, is infinite.
+  """
+  squares = [
+    tf.cast(tf.reduce_sum(tf.square(x + x)), tf.float32)
     for x in tf.nest.flatten(value)
     if x.dtype.is_floating
   ]
-  return tf.reduce_all(tf.stack(checks)) if checks else tf.constant(True)
+  return tf.math.is_finite(tf.add_n(squares)) if squares else tf.constant(True)

@@ -1,6 +1,8 @@
 """Client data sets made by one function that TensorFlow can trace."""
 
-from typing import Callable, Iterable, List, Sequence
+import collections
+from collections.abc import Iterable
+from typing import Callable, List, Sequence
 
 import tensorflow as tf
 import tensorflow_federated as tff
@@ -34,26 +36,25 @@ class TracedClientData(tff.simulation.datasets.ClientData):
         capture no eager tensors.
 
     Raises:
-      ValueError: If there are no clients or an id occurs twice.
-      TypeError: If `dataset_fn` is a `tff.Computation`.
+      ValueError: If there are no clients, an id occurs twice, or it can't be
+        encoded as UTF-8.
+      TypeError: If an id is no str, or `dataset_fn` is a `tff.Computation`, no
+        function, or one that does not return a data set.
     """
     super().__init__()
-    self._client_ids = list(client_ids)
+    self._client_ids = _checked_ids(client_ids)
     self._known_ids = frozenset(self._client_ids)
-    if not self._client_ids:
-      raise ValueError("client_ids must have at least one id, got none")
-    if len(self._known_ids) != len(self._client_ids):
-      raise ValueError("client_ids must be distinct, but an id occurs twice")
-    if isinstance(dataset_fn, tff.Computation):
-      raise TypeError(
-        "dataset_fn must be a Python function or a tf.function, got a"
-        " tff.Computation"
-      )
+    _check_function("dataset_fn", dataset_fn)
     self._dataset_fn = dataset_fn
     self._traced_fn = tf.function(
       dataset_fn, input_signature=[tf.TensorSpec([], tf.string)]
     )
-    self._element_spec = self._traced_fn(self._client_ids[0]).element_spec
+    first = self._traced_fn(self._client_ids[0])
+    if not isinstance(first, tf.data.Dataset):
+      raise TypeError(
+        f"dataset_fn must return a tf.data.Dataset, got {first!r}"
+      )
+    self._element_spec = first.element_spec
 
   @classmethod
   def from_clients_and_tf_fn(
@@ -72,13 +73,10 @@ class TracedClientData(tff.simulation.datasets.ClientData):
       Client data with the same clients.
 
     Raises:
-      TypeError: If `preprocess_fn` is a `tff.Computation`.
+      TypeError: If `preprocess_fn` is a `tff.Computation`, no function, or one
+        that does not return a data set.
     """
-    if isinstance(preprocess_fn, tff.Computation):
-      raise TypeError(
-        "preprocess_fn must be a Python function or a tf.function, got a"
-        " tff.Computation"
-      )
+    _check_function("preprocess_fn", preprocess_fn)
     return TracedClientData(
       self._client_ids,
       lambda client_id: preprocess_fn(self._dataset_fn(client_id)),
@@ -108,9 +106,50 @@ class TracedClientData(tff.simulation.datasets.ClientData):
     Raises:
       ValueError: If there is no such client.
     """
-    if client_id not in self._known_ids:
+    if not isinstance(client_id, str) or client_id not in self._known_ids:
       raise ValueError(
         f"client_id must be one of the {len(self._client_ids)} client_ids, got"
         f" {client_id!r}"
       )
     return self._traced_fn(client_id)
+
+
+def _checked_ids(client_ids: Iterable[str]) -> List[str]:
+  """Returns the ids as a list if they are distinct strings."""
+  if isinstance(client_ids, (str, bytes)) or not isinstance(
+    client_ids, Iterable
+  ):
+    raise TypeError(
+      f"client_ids must be a sequence of str, got {type(client_ids).__name__}"
+    )
+  ids = list(client_ids)
+  if not ids:
+    raise ValueError("client_ids must have at least one id, got none")
+  for client_id in ids:
+    if not isinstance(client_id, str):
+      raise TypeError(f"client_ids must be of type str, got {client_id!r}")
+    try:
+      client_id.encode("utf-8")
+    except UnicodeEncodeError as error:
+      raise ValueError(
+        f"client_ids must be encodable as UTF-8, got {client_id!r}"
+      ) from error
+  twice, count = collections.Counter(ids).most_common(1)[0]
+  if count > 1:
+    raise ValueError(f"client_ids must be distinct, but {twice!r} occurs twice")
+  return ids
+
+
+def _check_function(name: str, function: object) -> None:
+  """Raises a TypeError unless it can be traced."""
+  if isinstance(function, tff.Computation) or not callable(function):
+    raise TypeError(
+      f"{name} must be a Python function or a tf.function, got a"
+      f" {_kind(function)}"
+    )
+
+
+def _kind(value: object) -> str:
+  if isinstance(value, tff.Computation):
+    return "tff.Computation"
+  return type(value).__name__

@@ -10,6 +10,8 @@ from typing import List
 
 import tensorflow as tf
 
+from tff_gen_debug import arguments
+
 # The hash is an integer below this; 2**52 of them are exact in a float64.
 _RESOLUTION = 2**52
 
@@ -34,7 +36,9 @@ def check_seed(seed: int) -> int:
     raise TypeError(f"seed must be an int, got {type(seed).__name__}")
   seed = seed.__index__()
   if not 0 <= seed <= _MAX_SEED:
-    raise ValueError(f"seed must be in [0, 2**63 - 1], got {seed}")
+    raise ValueError(
+      f"seed must be in [0, 2**63 - 1], got {arguments.shown(seed)}"
+    )
   return seed
 
 

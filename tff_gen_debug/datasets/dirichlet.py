@@ -11,12 +11,12 @@ alpha is the paper's: the *sum* of the Dirichlet's parameters. What draws from
 Dir(a, ..., a) over K classes elsewhere calls a = alpha / K its alpha.
 """
 
-import math
 import numbers
 from typing import Any, List
 
 import numpy as np
 
+from tff_gen_debug import arguments
 from tff_gen_debug.datasets import client_hash
 
 # A draw at the lower end has one class and at the upper end it is p, to all
@@ -63,7 +63,10 @@ def partition(
     TypeError: If `labels` or an argument has another type.
     ValueError: If `labels` has another rank, or an argument is out of range.
   """
-  labels = np.asarray(labels)
+  try:
+    labels = np.asarray(labels)
+  except ValueError as error:
+    raise ValueError(f"labels must have rank 1, got {labels!r}") from error
   if labels.ndim != 1:
     raise ValueError(f"labels must have rank 1, got shape {labels.shape}")
   _check_num_clients(num_clients, len(labels))
@@ -153,20 +156,24 @@ def _draw_mixture(
 
 
 def _check_num_clients(num_clients: int, num_examples: int) -> None:
-  if isinstance(num_clients, bool) or not hasattr(num_clients, "__index__"):
+  if isinstance(num_clients, bool) or not isinstance(
+    num_clients, numbers.Integral
+  ):
     raise TypeError(
       f"num_clients must be an int, got {type(num_clients).__name__}"
     )
   if not 1 <= num_clients <= num_examples:
     raise ValueError(
       f"num_clients must be in [1, {num_examples}], the number of labels, got"
-      f" {num_clients}"
+      f" {arguments.shown(num_clients)}"
     )
 
 
 def _check_alpha(alpha: float) -> float:
   if isinstance(alpha, bool) or not isinstance(alpha, numbers.Real):
     raise TypeError(f"alpha must be a real number, got {alpha!r}")
-  if math.isnan(alpha) or alpha <= 0:
-    raise ValueError(f"alpha must be positive, got {alpha!r}")
-  return float(alpha)
+  # Not `alpha <= 0`: NaN must fail too.
+  if not alpha > 0:
+    raise ValueError(f"alpha must be positive, got {arguments.shown(alpha)}")
+  # Also of an integer that no float holds.
+  return float(min(alpha, _MOST_ALPHA))

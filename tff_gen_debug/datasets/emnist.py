@@ -79,8 +79,11 @@ def load_data(
   prefix = "digits_only" if only_digits else "all"
   for split in (f"{prefix}_train", f"{prefix}_test"):
     _DATABASE.check_split(path, split)
-  train, test = tff.simulation.datasets.emnist.load_data(
-    only_digits=only_digits, cache_dir=os.path.dirname(path)
+  train, test = _DATABASE.read(
+    path,
+    lambda: tff.simulation.datasets.emnist.load_data(
+      only_digits=only_digits, cache_dir=os.path.dirname(path)
+    ),
   )
   for half in (train, test):
     _DATABASE.check_first_example(path, half)

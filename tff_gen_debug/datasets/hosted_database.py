@@ -14,10 +14,19 @@ import pathlib
 import shutil
 import sqlite3
 import tempfile
-from typing import Any, Callable, Optional, Type
+from typing import Any, Callable, Optional, Type, TypeVar
 
 import tensorflow as tf
 import tensorflow_federated as tff
+
+_T = TypeVar("_T")
+
+# What TFF reads, in statements that find nothing.
+_TABLES = (
+  "SELECT client_id, split_name, num_examples FROM client_metadata LIMIT 0",
+  "SELECT client_id, split_name, serialized_example_proto FROM examples"
+  " LIMIT 0",
+)
 
 
 class DownloadError(RuntimeError):
@@ -79,31 +88,65 @@ class HostedDatabase:
     return path
 
   def check_split(self, path: str, split: str) -> None:
-    """Raises the `file_error` unless the file lists clients of `split`."""
+    """Raises the `file_error` unless the file lists clients of `split`.
+
+    Args:
+      path: The file.
+      split: Name of the split.
+
+    Raises:
+      DataFileError: The `file_error`, also if the file is cut off or has not
+        the tables that TFF reads.
+    """
     query = "SELECT client_id FROM client_metadata WHERE split_name = ? LIMIT 1"
+    missing = _missing_bytes(path)
+    if missing:
+      raise self._file_error(path, f"{missing} bytes are missing at its end")
     try:
       connection = sqlite3.connect(
         pathlib.Path(path).as_uri() + "?mode=ro", uri=True
       )
       try:
+        for statement in _TABLES:
+          connection.execute(statement)
         row = connection.execute(query, (split,)).fetchone()
       finally:
         connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
       raise self._file_error(path, error) from error
     if row is None:
       raise self._file_error(path, f"no client in the split {split!r}")
+
+  def read(self, path: str, reader: Callable[[], _T]) -> _T:
+    """Returns what `reader` makes of the file.
+
+    Args:
+      path: The file.
+      reader: Reads it, by TFF's functions.
+
+    Raises:
+      DataFileError: The `file_error`, if it fails as it does on a damaged file.
+    """
+    try:
+      return reader()
+    except tf.errors.OpError as error:
+      raise self._file_error(path, error.message) from error
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+      # TensorFlow's own messages quote a damaged example, which need not be
+      # UTF-8.
+      raise self._file_error(path, error) from error
 
   def check_first_example(
     self, path: str, client_data: tff.simulation.datasets.ClientData
   ) -> None:
     """Raises the `file_error` unless the first client's data can be read."""
     client_id = client_data.client_ids[0]
-    try:
-      dataset = client_data.create_tf_dataset_for_client(client_id)
-      found = next(iter(dataset), None)
-    except tf.errors.OpError as error:
-      raise self._file_error(path, error.message) from error
+    found = self.read(
+      path,
+      lambda: next(
+        iter(client_data.create_tf_dataset_for_client(client_id)), None
+      ),
+    )
     if found is None:
       raise self._file_error(path, f"client {client_id!r} has no examples")
 
@@ -154,8 +197,43 @@ class HostedDatabase:
     )
 
 
+def _missing_bytes(path: str) -> int:
+  """How many bytes an SQLite file has lost at its end, by its own header.
+
+  SQLite itself notices when it reads a page that is not there, which may be
+  late in a training.
+
+  Args:
+    path: The file, or something else; of that nothing is missing.
+  """
+  if not os.path.isfile(path):
+    return 0
+  with open(path, "rb") as file:
+    header = file.read(100)
+  # https://www.sqlite.org/fileformat.html: the size in pages is valid if the
+  # two counters of changes agree. A size of 1 is 65,536.
+  if len(header) < 100 or header[24:28] != header[92:96]:
+    return 0
+  page_size = int.from_bytes(header[16:18], "big")
+  pages = int.from_bytes(header[28:32], "big")
+  size = pages * (65_536 if page_size == 1 else page_size)
+  return max(size - os.path.getsize(path), 0)
+
+
 def cache_directory(cache_dir: Optional[str]) -> str:
-  """Returns the absolute path of a cache directory, TFF's own if None."""
-  return os.path.abspath(
-    os.path.expanduser(cache_dir if cache_dir is not None else "~/.tff")
-  )
+  """Returns the absolute path of a cache directory, TFF's own if None.
+
+  Args:
+    cache_dir: Path of the directory, which need not exist.
+
+  Raises:
+    TypeError: If it is not a path of text.
+    ValueError: If it has a NUL, which no path can hold.
+  """
+  if cache_dir is None:
+    cache_dir = "~/.tff"
+  if not isinstance(cache_dir, (str, os.PathLike)):
+    raise TypeError(f"cache_dir must be a str or None, got {cache_dir!r}")
+  if "\0" in os.fspath(cache_dir):
+    raise ValueError(f"cache_dir must not have a NUL, got {cache_dir!r}")
+  return os.path.abspath(os.path.expanduser(cache_dir))

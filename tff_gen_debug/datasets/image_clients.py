@@ -43,6 +43,9 @@ def from_arrays(
     ValueError: If a shape, a length, an index, a label or an id is wrong.
   """
   _check_arrays(images, labels)
+  for name, value in (("partition", partition), ("client_ids", client_ids)):
+    if not hasattr(value, "__len__") or isinstance(value, (str, bytes)):
+      raise TypeError(f"{name} must be a sequence, got {type(value).__name__}")
   if len(partition) != len(client_ids):
     raise ValueError(
       "partition and client_ids must have the same length, got"
@@ -86,6 +89,11 @@ def from_arrays(
 
 def _check_arrays(images: np.ndarray, labels: np.ndarray) -> None:
   """Raises unless there are images and a label for each."""
+  for name, array in (("images", images), ("labels", labels)):
+    if not isinstance(array, np.ndarray):
+      raise TypeError(
+        f"{name} must be a NumPy array, got {type(array).__name__}"
+      )
   if images.dtype != np.uint8:
     raise TypeError(f"images must be uint8, got {images.dtype}")
   if images.ndim != 3:
@@ -109,7 +117,12 @@ def _check_arrays(images: np.ndarray, labels: np.ndarray) -> None:
 
 def _check_indexes(indexes: np.ndarray, num_images: int) -> np.ndarray:
   """Returns one client's indexes if they are such."""
-  indexes = np.asarray(indexes)
+  try:
+    indexes = np.asarray(indexes)
+  except ValueError as error:
+    raise ValueError(
+      f"partition must have indexes of rank 1, got {indexes!r}"
+    ) from error
   if indexes.ndim != 1:
     raise ValueError(
       f"partition must have indexes of rank 1, got shape {indexes.shape}"

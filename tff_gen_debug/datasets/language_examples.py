@@ -10,6 +10,7 @@ from typing import Tuple
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tff_gen_debug import arguments
 from tff_gen_debug import token_ids
 from tff_gen_debug.datasets import alphabet as alphabet_lib
 from tff_gen_debug.datasets import client_data as client_data_lib
@@ -19,6 +20,9 @@ from tff_gen_debug.datasets import vocabulary as vocabulary_lib
 # Words are spelled by the batch, because TensorFlow's overhead for one word is
 # that for a few hundred. More at once would only take memory.
 _BATCH = 256
+
+# Every example is padded to its length, so a longer one is a mistake.
+_MAX_LENGTH = 2**20
 
 
 def word_lm_examples(
@@ -44,12 +48,14 @@ def word_lm_examples(
     int32 `[length]`.
 
   Raises:
+    TypeError: If an argument has another type.
     ValueError: If `client_data` are no such sentences or `length` is smaller
-      than 1.
+      than 1 or above 2**20.
   """
   tokenization.check_words(client_data)
-  if length < 1:
-    raise ValueError(f"length must be at least 1, got {length}")
+  length = _check_length("length", length)
+  if not isinstance(vocabulary, vocabulary_lib.Vocabulary):
+    raise TypeError(f"vocabulary must be a Vocabulary, got {vocabulary!r}")
 
   def pair(sentence):
     # No more than that can be seen.
@@ -85,10 +91,11 @@ def char_lm_examples(
     int32 `[max_characters + 1]`.
 
   Raises:
+    TypeError: If an argument has another type.
     ValueError: If `client_data` has other elements or `max_characters` is
-      smaller than 1.
+      smaller than 1 or above 2**20.
   """
-  spec = client_data.element_type_structure
+  spec = tokenization.element_spec(client_data)
   if not (
     isinstance(spec, dict) and spec == {"word": tf.TensorSpec([], tf.string)}
   ):
@@ -96,8 +103,9 @@ def char_lm_examples(
       "client_data must have elements OrderedDict(word=string scalar), got"
       f" {spec}"
     )
-  if max_characters < 1:
-    raise ValueError(f"max_characters must be at least 1, got {max_characters}")
+  max_characters = _check_length("max_characters", max_characters)
+  if not isinstance(alphabet, alphabet_lib.Alphabet):
+    raise TypeError(f"alphabet must be an Alphabet, got {alphabet!r}")
 
   def pairs(batch):
     return _next_token_pairs(alphabet.encode(batch["word"], max_characters))
@@ -105,6 +113,16 @@ def char_lm_examples(
   return _traced(
     client_data, lambda dataset: dataset.batch(_BATCH).map(pairs).unbatch()
   )
+
+
+def _check_length(name: str, value: int) -> int:
+  """Returns `value` if a sequence can be that long."""
+  value = arguments.integer(name, value, 1)
+  if value > _MAX_LENGTH:
+    raise ValueError(
+      f"{name} must be at most 2**20, got {arguments.shown(value)}"
+    )
+  return value
 
 
 def _next_token_pairs(sequences: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:

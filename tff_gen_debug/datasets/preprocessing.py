@@ -12,7 +12,8 @@ checked where they can be seen, that is outside of a traced graph.
 """
 
 import collections
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -40,7 +41,7 @@ def to_gan_range(pixels: Any) -> tf.Tensor:
     ValueError: If the last two dimensions are not 28 by 28, or (outside of a
       graph) a value is NaN or out of [0, 1].
   """
-  pixels = tf.convert_to_tensor(pixels)
+  pixels = _tensor(pixels, "pixels")
   if pixels.dtype != tf.float32:
     raise TypeError(f"pixels must be float32, got {pixels.dtype.name}")
   shape = pixels.shape
@@ -67,7 +68,7 @@ def fold_emnist_labels(labels: Any) -> tf.Tensor:
     TypeError: If `labels` are not integers.
     ValueError: If (outside of a graph) a label is out of 0..61.
   """
-  labels = tf.convert_to_tensor(labels)
+  labels = _tensor(labels, "labels")
   if not labels.dtype.is_integer:
     raise TypeError(f"labels must be integers, got {labels.dtype.name}")
   if tf.executing_eagerly():
@@ -91,18 +92,33 @@ def paper_example(
     at -1, and `label`, int32 `[...]` in 0..35 (0..9 for digits).
 
   Raises:
-    TypeError: If a dtype is wrong.
+    TypeError: If `example` is no mapping or a dtype is wrong.
     ValueError: If a field is missing, or a shape or a value is wrong.
   """
+  if not isinstance(example, Mapping):
+    raise TypeError(f"example must be a mapping, got {type(example).__name__}")
   for field in ("label", "pixels"):
     if field not in example:
       raise ValueError(
-        f"example must have the field {field!r}, got {sorted(example)}"
+        f"example must have the field {field!r}, got"
+        f" {sorted(map(str, example))}"
       )
-  return collections.OrderedDict(
-    image=to_gan_range(example["pixels"]),
-    label=tf.cast(fold_emnist_labels(example["label"]), tf.int32),
-  )
+  image = to_gan_range(example["pixels"])
+  label = tf.cast(fold_emnist_labels(example["label"]), tf.int32)
+  if not label.shape.is_compatible_with(image.shape[:-3]):
+    raise ValueError(
+      f"label must have the shape {image.shape[:-3]}, one for each image, got"
+      f" {label.shape}"
+    )
+  return collections.OrderedDict(image=image, label=label)
+
+
+def _tensor(value: Any, name: str) -> tf.Tensor:
+  """Returns `value` as a tensor; errors name it."""
+  try:
+    return tf.convert_to_tensor(value)
+  except (TypeError, ValueError) as error:
+    raise type(error)(f"{name} must be a tensor: {error}") from error
 
 
 def _check_values(

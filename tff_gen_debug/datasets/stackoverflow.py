@@ -80,8 +80,11 @@ def load_data(
   path = _DATABASE.fetch(cache_dir)
   for split in ("train", "heldout", "test"):
     _DATABASE.check_split(path, split)
-  train, held_out, test = tff.simulation.datasets.stackoverflow.load_data(
-    cache_dir=os.path.dirname(path)
+  train, held_out, test = _DATABASE.read(
+    path,
+    lambda: tff.simulation.datasets.stackoverflow.load_data(
+      cache_dir=os.path.dirname(path)
+    ),
   )
   for part in (train, held_out, test):
     _DATABASE.check_first_example(path, part)

@@ -14,6 +14,16 @@ import tensorflow_federated as tff
 from tff_gen_debug.datasets import client_data as client_data_lib
 
 
+def element_spec(client_data: tff.simulation.datasets.ClientData):
+  """Returns the `element_type_structure`; a `TypeError` if there is none."""
+  if not isinstance(client_data, tff.simulation.datasets.ClientData):
+    raise TypeError(
+      "client_data must be a tff.simulation.datasets.ClientData, got"
+      f" {type(client_data).__name__}"
+    )
+  return client_data.element_type_structure
+
+
 def split_words(
   client_data: tff.simulation.datasets.ClientData,
 ) -> client_data_lib.TracedClientData:
@@ -32,9 +42,10 @@ def split_words(
     order: `OrderedDict(words=...)`, string `[None]`.
 
   Raises:
+    TypeError: If `client_data` is no `ClientData`.
     ValueError: If examples have no such field.
   """
-  spec = client_data.element_type_structure
+  spec = element_spec(client_data)
   tokens = spec.get("tokens") if isinstance(spec, Mapping) else None
   if tokens != tf.TensorSpec([], tf.string):
     raise ValueError(
@@ -58,10 +69,11 @@ def check_words(client_data: tff.simulation.datasets.ClientData) -> None:
     client_data: The client data.
 
   Raises:
+    TypeError: If `client_data` is no `ClientData`.
     ValueError: If elements have another field than `words`, or it is not a
       string vector.
   """
-  spec = client_data.element_type_structure
+  spec = element_spec(client_data)
   if (
     not isinstance(spec, Mapping)
     or list(spec) != ["words"]

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tff_gen_debug import arguments
 from tff_gen_debug.datasets import tokenization
 
 # SipHash values are reduced to integers below this, which an int64 holds.
@@ -39,7 +40,9 @@ class Vocabulary:
     if not isinstance(self.words, tuple) or not all(
       isinstance(word, str) for word in self.words
     ):
-      raise TypeError("words must be a tuple of str")
+      raise TypeError(
+        f"words must be a tuple of str, got {arguments.shown(self.words)}"
+      )
     if not self.words:
       raise ValueError("words must hold at least one word, got none")
     if len(self._set) != len(self.words):
@@ -66,12 +69,19 @@ class Vocabulary:
       strings is taken.
 
     Raises:
-      ValueError: If `size` is smaller than 1 or there are no words.
+      TypeError: If `counts` is no mapping of words to numbers or `size` no int.
+      ValueError: If `size` is smaller than 1, there are no words, or a count is
+        not finite.
     """
-    if size < 1:
-      raise ValueError(f"size must be at least 1, got {size}")
+    size = arguments.integer("size", size, 1)
+    if not isinstance(counts, Mapping):
+      raise TypeError(f"counts must be a mapping, got {type(counts).__name__}")
     if not counts:
       raise ValueError("counts must hold at least one word, got none")
+    for word, count in counts.items():
+      if not isinstance(word, str):
+        raise TypeError(f"counts must have words of type str, got {word!r}")
+      arguments.real(f"counts[{word!r}]", count)
     return cls(tuple(_most_used_first(counts)[:size]))
 
   @property

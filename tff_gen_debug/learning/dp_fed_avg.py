@@ -71,7 +71,7 @@ def build_dp_fed_avg(
 
   Formal guarantees: of the users' data, only the aggregate of the updates
   reaches the server, so the process has the privacy of `aggregator`. Updates
-  with a NaN or an infinity are zeroed before the aggregator sees them. With
+  whose norm is not finite are zeroed before the aggregator sees them. With
   `client_metrics` empty nothing else leaves the clients.
 
   Edge cases: a client without examples, or whose training is not finite, sends
@@ -104,8 +104,9 @@ def build_dp_fed_avg(
     A `tff.learning.templates.LearningProcess`.
 
   Raises:
-    TypeError: If `model` is not a functional model or `aggregator` is not an
-      aggregation factory.
+    TypeError: If `model` is not a functional model, `aggregator` is not an
+      aggregation factory, an optimizer is not one of `tff.learning`, or a
+      number or a metric has another type.
     ValueError: If a number is out of its range, a metric is unknown, or the
       shape of an example is not known.
   """
@@ -115,6 +116,8 @@ def build_dp_fed_avg(
     )
   if server_optimizer is None:
     server_optimizer = tff.learning.optimizers.build_sgdm(1.0)
+  process_arguments.check_optimizer("client_optimizer", client_optimizer)
+  process_arguments.check_optimizer("server_optimizer", server_optimizer)
   process_arguments.check_at_least("batch_size", batch_size, 1)
   process_arguments.check_at_least("client_steps", client_steps, 1)
   process_arguments.check_at_least("client_epochs", client_epochs, 1)

@@ -24,6 +24,7 @@ from tff_gen_debug.learning import optimizer_steps
 from tff_gen_debug.learning import process_arguments
 from tff_gen_debug.learning import seeds
 from tff_gen_debug.models.gan import network
+from tff_gen_debug.privacy import validation
 
 # Numbers that clients can be asked for. All are exact sums over the cohort,
 # without differential privacy.
@@ -107,7 +108,7 @@ def build_dp_fed_gan(
 
   Formal guarantees: of the users' data, only the aggregate of the discriminator
   updates reaches the server, so the process has the privacy of `aggregator`.
-  Updates with a NaN or an infinity are zeroed before the aggregator sees them.
+  Updates whose norm is not finite are zeroed before the aggregator sees them.
   With `client_metrics` empty nothing else leaves the clients.
 
   Edge cases: a client without images, or without finite ones, sends a zero
@@ -145,8 +146,9 @@ def build_dp_fed_gan(
     A `tff.learning.templates.LearningProcess`.
 
   Raises:
-    TypeError: If `aggregator` is not an aggregation factory, or weights are not
-      tuples of floating tensors.
+    TypeError: If `aggregator` is not an aggregation factory, weights are not
+      tuples of floating tensors, an optimizer is not one of `tff.learning`, or
+      a number or a metric has another type.
     ValueError: If a number is out of its range, a metric is unknown, or the
       networks don't fit each other.
   """
@@ -154,6 +156,9 @@ def build_dp_fed_gan(
     server_optimizer = tff.learning.optimizers.build_sgdm(1.0)
   if generator_batch_size is None:
     generator_batch_size = batch_size
+  process_arguments.check_optimizer("client_optimizer", client_optimizer)
+  process_arguments.check_optimizer("server_optimizer", server_optimizer)
+  process_arguments.check_optimizer("generator_optimizer", generator_optimizer)
   process_arguments.check_at_least(
     "discriminator_steps", discriminator_steps, 1
   )
@@ -164,9 +169,12 @@ def build_dp_fed_gan(
   process_arguments.check_at_least(
     "generator_batch_size", generator_batch_size, 1
   )
-  if averaging_decay is not None and not 0 < averaging_decay < 1:
+  if averaging_decay is not None and not (
+    isinstance(averaging_decay, float) and 0 < averaging_decay < 1
+  ):
     raise ValueError(
-      f"averaging_decay must be in (0, 1) or None, got {averaging_decay}"
+      "averaging_decay must be in (0, 1) or None, got"
+      f" {validation.shown(averaging_decay)}"
     )
   client_metrics = process_arguments.check_metrics(
     client_metrics, CLIENT_METRICS

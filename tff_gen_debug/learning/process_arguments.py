@@ -7,6 +7,7 @@ import tensorflow_federated as tff
 
 from tff_gen_debug.aggregators import non_finite
 from tff_gen_debug.aggregators import uniform
+from tff_gen_debug.privacy import validation
 
 AggregationFactory = Union[
   tff.aggregators.UnweightedAggregationFactory,
@@ -17,10 +18,25 @@ AggregationFactory = Union[
 NON_FINITE_CLIENTS = "non_finite_clients"
 
 
+_MAX_INT32 = 2**31 - 1
+
+
 def check_at_least(name: str, value: int, least: int) -> None:
-  """Raises a `ValueError` if `value` is less than `least`."""
-  if value < least:
-    raise ValueError(f"{name} must be at least {least}, got {value}")
+  """Raises a named error unless `value` is an int32 of at least `least`."""
+  value = validation.integer(name, value, least)
+  if value > _MAX_INT32:
+    raise ValueError(
+      f"{name} must be below 2**31, got {validation.shown(value)}"
+    )
+
+
+def check_optimizer(name: str, value: object) -> None:
+  """Raises a `TypeError` unless `value` is an optimizer of `tff.learning`."""
+  if not isinstance(value, tff.learning.optimizers.Optimizer):
+    raise TypeError(
+      f"{name} must be a tff.learning.optimizers.Optimizer, got"
+      f" {validation.shown(value)}"
+    )
 
 
 def check_metrics(
@@ -29,6 +45,13 @@ def check_metrics(
   """Returns the client metrics that were asked for; they must be `known`."""
   if isinstance(names, str):
     names = (names,)
+  if not isinstance(names, Collection) or not all(
+    isinstance(name, str) for name in names
+  ):
+    raise TypeError(
+      "client_metrics must be a collection of str, got"
+      f" {validation.shown(names)}"
+    )
   unknown = sorted(set(names) - set(known))
   if unknown:
     raise ValueError(

@@ -5,13 +5,19 @@ them gives seeds that look independent, so a tree of seeds hangs from the one
 that a process was built with: round by round, client by client, use by use.
 """
 
+import numbers
+
 import numpy as np
 import tensorflow as tf
+
+from tff_gen_debug.privacy import validation
 
 
 def make_seed(seed: int, *data) -> tf.Tensor:
   """A stateless seed, int32 of shape [2], from a Python int and integers."""
-  unsigned = seed % 2**64
+  if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
+    raise TypeError(f"seed must be an integer, got {validation.shown(seed)}")
+  unsigned = int(seed) % 2**64
   halves = np.array([unsigned >> 32, unsigned % 2**32], np.uint32)
   return fold_in(tf.constant(halves.view(np.int32)), *data)
 

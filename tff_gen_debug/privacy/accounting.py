@@ -64,6 +64,10 @@ _MAX_NOISE_MULTIPLIER = 1e12
 _GRIDS = ((2e3, 5e3), (3e4, 5e4))
 _DEFAULT_INTERVAL = 1e-4
 
+# Of more equal events the library may take for ever to compose a distribution:
+# one loss at a time if there are few, or after a power with that exponent.
+_MAX_PLD_COUNT = 10**6
+
 
 def check_supported(
   event: dp_accounting.DpEvent, *, accountant: str, neighboring_relation: str
@@ -199,12 +203,23 @@ def _rdp_epsilon(
   orders = _orders()
   total = np.zeros_like(orders)
   for key, count in items:
-    total = total + count * _rdp_of(key, neighboring_relation)
+    total = total + _times(count, _rdp_of(key, neighboring_relation))
   if not np.any(total):
     return 0.0
   if accountant == "rdp_classic":
-    return float(np.min(total + math.log(1 / delta) / (orders - 1)))
+    return float(np.min(total - math.log(delta) / (orders - 1)))
   return float(rdp.compute_epsilon(orders, total, delta)[0])
+
+
+def _times(count: int, rdp_of_one: np.ndarray) -> np.ndarray:
+  """RDP of `count` equal events; inf where a float can't hold it."""
+  try:
+    factor = float(count)
+  except OverflowError:
+    factor = math.inf
+  # What costs nothing costs nothing however often: inf * 0 would be NaN.
+  with np.errstate(all="ignore"):
+    return np.where(rdp_of_one > 0, factor * rdp_of_one, 0.0)
 
 
 @functools.cache
@@ -225,7 +240,7 @@ def _event_rdp(
 ) -> np.ndarray:
   """Composes leaf and sampled events by adding their RDP."""
   if isinstance(event, dp_accounting.SelfComposedDpEvent):
-    return event.count * _event_rdp(event.event, relation)
+    return _times(event.count, _event_rdp(event.event, relation))
   if isinstance(event, dp_accounting.ComposedDpEvent):
     total = np.zeros_like(_orders())
     for part in event.events:
@@ -312,15 +327,18 @@ def _pld_epsilon(
   relation = _RELATIONS[neighboring_relation]
   rdp_accountant = rdp.RdpAccountant(neighboring_relation=relation)
   parts = [(events_lib.from_key(key), count) for key, count in items]
+  too_many = any(n * _repeats(event) > _MAX_PLD_COUNT for event, n in parts)
   loss_range = max(_loss_range(event) for event, _ in parts)
   if math.isinf(loss_range):
     return math.inf
   if not all(rdp_accountant.supports(event) for event, _ in parts):
+    if too_many:
+      return math.inf
     interval = max(_DEFAULT_INTERVAL, loss_range / _GRIDS[-1][1])
     return _pld_on_grid(parts, delta, relation, interval)
   bound = _rdp_epsilon(items, delta, neighboring_relation, "rdp")
   for steps, points in _GRIDS:
-    if not 0 < bound < math.inf:
+    if too_many or not 0 < bound < math.inf:
       break
     # Powers of two, so that close settings share a grid.
     interval = 2.0 ** math.floor(
@@ -328,6 +346,15 @@ def _pld_epsilon(
     )
     bound = min(bound, _pld_on_grid(parts, delta, relation, interval))
   return bound
+
+
+def _repeats(event: dp_accounting.DpEvent) -> int:
+  """How often the most repeated mechanism of an event happens."""
+  if isinstance(event, dp_accounting.ComposedDpEvent):
+    return max([_repeats(part) for part in event.events], default=1)
+  if isinstance(event, dp_accounting.SelfComposedDpEvent):
+    return event.count * _repeats(event.event)
+  return 1
 
 
 def _loss_range(event: dp_accounting.DpEvent) -> float:
@@ -362,6 +389,7 @@ def _pld_on_grid(
       for event, count in parts:
         accountant.compose(_clamped(event), count)
       result = float(accountant.get_epsilon(delta))
-  except (OverflowError, ZeroDivisionError, FloatingPointError):
+  except (ArithmeticError, ValueError):
+    # A ValueError: denormal numbers turn its own lists upside down.
     return math.inf
   return math.inf if math.isnan(result) else max(result, 0.0)

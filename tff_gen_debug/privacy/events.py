@@ -89,7 +89,9 @@ def canonical(event: dp_accounting.DpEvent) -> dp_accounting.DpEvent:
 
 def _canonical(event: Any, depth: int) -> dp_accounting.DpEvent:
   if not isinstance(event, dp_accounting.DpEvent):
-    raise TypeError(f"event must be a dp_accounting.DpEvent, got {event!r}")
+    raise TypeError(
+      f"event must be a dp_accounting.DpEvent, got {validation.shown(event)}"
+    )
   event_type = type(event)
   if event_type not in _PARAMETERS:
     raise ValueError(
@@ -107,7 +109,8 @@ def _canonical(event: Any, depth: int) -> dp_accounting.DpEvent:
   if isinstance(event, dp_accounting.ComposedDpEvent):
     if not isinstance(event.events, (list, tuple)):
       raise TypeError(
-        f"ComposedDpEvent.events must be a list, got {event.events!r}"
+        "ComposedDpEvent.events must be a list, got"
+        f" {validation.shown(event.events)}"
       )
     values["events"] = [_canonical(e, depth + 1) for e in event.events]
   if isinstance(event, dp_accounting.SampledWithoutReplacementDpEvent):
@@ -161,13 +164,16 @@ def from_dict(data: Mapping[str, Any]) -> dp_accounting.DpEvent:
 
 def _from_dict(data: Any, depth: int) -> dp_accounting.DpEvent:
   if not isinstance(data, Mapping):
-    raise ValueError(f"event must be a JSON object, got {data!r}")
+    raise ValueError(
+      f"event must be a JSON object, got {validation.shown(data)}"
+    )
   if depth > _MAX_DEPTH:
     raise ValueError(f"event must nest at most {_MAX_DEPTH} levels deep")
   name = data.get("type")
   if not isinstance(name, str) or name not in _BY_NAME:
     raise ValueError(
-      f"event type must be one of {', '.join(sorted(_BY_NAME))}, got {name!r}"
+      f"event type must be one of {', '.join(sorted(_BY_NAME))}, got"
+      f" {validation.shown(name)}"
     )
   event_type = _BY_NAME[name]
   expected = {"type", *_PARAMETERS[event_type]}
@@ -177,7 +183,8 @@ def _from_dict(data: Any, depth: int) -> dp_accounting.DpEvent:
     expected.add("events")
   if set(data) != expected:
     raise ValueError(
-      f"{name} must have the fields {sorted(expected)}, got {sorted(data)}"
+      f"{name} must have the fields {sorted(expected)}, got"
+      f" {validation.shown(sorted(data))}"
     )
   values = {key: value for key, value in data.items() if key != "type"}
   if "event" in values:

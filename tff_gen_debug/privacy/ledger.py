@@ -1,5 +1,6 @@
 """What a run has spent so far: a list of events that outlives the process."""
 
+import collections
 import json
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -112,7 +113,8 @@ class PrivacyLedger:
     """
     event, count = self._checked(event, count)
     if self._entries and self._entries[-1][0] == event:
-      self._entries[-1] = (event, self._entries[-1][1] + count)
+      total = validation.integer("count", self._entries[-1][1] + count, 1)
+      self._entries[-1] = (event, total)
     else:
       self._entries.append((event, count))
 
@@ -212,12 +214,17 @@ class PrivacyLedger:
         accountant=document["accountant"],
       )
       if not isinstance(document["events"], list):
-        raise TypeError(f"events must be a list, got {document['events']!r}")
+        raise TypeError(
+          f"events must be a list, got {validation.shown(document['events'])}"
+        )
       for entry in document["events"]:
         if not isinstance(entry, dict) or set(entry) != {"count", "event"}:
-          raise ValueError(f"entry must have a count and an event, got {entry}")
+          raise ValueError(
+            "entry must have a count and an event, got"
+            f" {validation.shown(entry)}"
+          )
         ledger.record(events_lib.from_dict(entry["event"]), entry["count"])
-    except (TypeError, ValueError) as error:
+    except (RecursionError, TypeError, ValueError) as error:
       raise ValueError(f"text is not a valid ledger: {error}") from error
     return ledger
 
@@ -238,6 +245,7 @@ class PrivacyLedger:
   def _checked(self, event: dp_accounting.DpEvent, count: int) -> _Entry:
     count = validation.integer("count", count, 1)
     event, count = events_lib.flattened(events_lib.canonical(event), count)
+    count = validation.integer("count", count, 1)
     accounting.check_supported(
       event,
       accountant=self._accountant,
@@ -254,19 +262,32 @@ class PrivacyLedger:
     )
 
 
+def _without_repeats(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+  """One object of the document; of a field that comes twice, one lies."""
+  result = dict(pairs)
+  if len(result) < len(pairs):
+    names = collections.Counter(name for name, _ in pairs)
+    twice = names.most_common(1)[0][0]
+    raise ValueError(f"the field {validation.shown(twice)} occurs twice")
+  return result
+
+
 def _parsed(text: str) -> Dict[str, Any]:
   """Parses the outer document and checks its format and version."""
   try:
-    document = json.loads(text)
+    document = json.loads(text, object_pairs_hook=_without_repeats)
   except (TypeError, ValueError, RecursionError) as error:
     raise ValueError(f"text is not JSON: {error}") from error
   if not isinstance(document, dict) or document.get("format") != _FORMAT:
     raise ValueError(f"text is not a ledger: its format must be {_FORMAT!r}")
   version = document.get("version")
   if type(version) is not int or version != _VERSION:
-    raise ValueError(f"version must be {_VERSION}, got {version!r}")
+    raise ValueError(
+      f"version must be {_VERSION}, got {validation.shown(version)}"
+    )
   if set(document) != set(_FIELDS):
     raise ValueError(
-      f"a ledger must have the fields {sorted(_FIELDS)}, got {sorted(document)}"
+      f"a ledger must have the fields {sorted(_FIELDS)}, got"
+      f" {validation.shown(sorted(document))}"
     )
   return document

@@ -134,12 +134,16 @@ def check_client_ids(client_ids: Iterable[str]) -> Tuple[str, ...]:
   ids = list(client_ids)
   for client_id in ids:
     if not isinstance(client_id, str):
-      raise TypeError(f"client_ids must be strings, got {client_id!r}")
+      raise TypeError(
+        f"client_ids must be strings, got {validation.shown(client_id)}"
+      )
   if not ids:
     raise ValueError("client_ids must not be empty")
   if len(set(ids)) < len(ids):
     twice = collections.Counter(ids).most_common(1)[0][0]
-    raise ValueError(f"client_ids must be distinct, got {twice!r} twice")
+    raise ValueError(
+      f"client_ids must be distinct, got {validation.shown(twice)} twice"
+    )
   return tuple(sorted(ids))
 
 
@@ -147,7 +151,7 @@ def check_seed(seed: int) -> int:
   """Returns a sampler's seed, which must be in [0, 2**128)."""
   result = validation.integer("seed", seed, 0)
   if result > _MAX_SEED:
-    raise ValueError(f"seed must be below 2**128, got {seed!r}")
+    raise ValueError(f"seed must be below 2**128, got {validation.shown(seed)}")
   return result
 
 
@@ -155,7 +159,9 @@ def check_round_num(round_num: int) -> int:
   """Returns a round's number, which must be in [0, 2**32)."""
   result = validation.integer("round_num", round_num, 0)
   if result >= 2**32:
-    raise ValueError(f"round_num must be below 2**32, got {round_num}")
+    raise ValueError(
+      f"round_num must be below 2**32, got {validation.shown(round_num)}"
+    )
   return result
 
 

@@ -1,29 +1,20 @@
 """Argument checks that name the argument, its value and the rule."""
 
-import math
-import numbers
 from typing import Any, Optional, Sequence
 import warnings
 
+from tff_gen_debug import arguments
 
-def real(name: str, value: Any) -> float:
-  """Returns `value` as a finite Python float; ints and NumPy scalars pass."""
-  if isinstance(value, bool) or not isinstance(value, numbers.Real):
-    raise TypeError(f"{name} must be a real number, got {value!r}")
-  try:
-    result = float(value)
-  except OverflowError:
-    result = math.inf
-  if not math.isfinite(result):
-    raise ValueError(f"{name} must be finite, got {value!r}")
-  return result
+shown = arguments.shown
+real = arguments.real
+integer = arguments.integer
 
 
 def non_negative(name: str, value: Any) -> float:
   """Returns `value` as a finite float that is at least 0."""
   result = real(name, value)
   if result < 0:
-    raise ValueError(f"{name} must be at least 0, got {value!r}")
+    raise ValueError(f"{name} must be at least 0, got {shown(value)}")
   return result
 
 
@@ -31,7 +22,7 @@ def positive(name: str, value: Any) -> float:
   """Returns `value` as a finite float above 0."""
   result = real(name, value)
   if result <= 0:
-    raise ValueError(f"{name} must be positive, got {value!r}")
+    raise ValueError(f"{name} must be positive, got {shown(value)}")
   return result
 
 
@@ -39,27 +30,17 @@ def open_unit(name: str, value: Any) -> float:
   """Returns `value` as a float strictly between 0 and 1."""
   result = real(name, value)
   if not 0 < result < 1:
-    raise ValueError(f"{name} must be in (0, 1), got {value!r}")
-  return result
-
-
-def integer(name: str, value: Any, minimum: int) -> int:
-  """Returns `value` as an int that is at least `minimum`."""
-  if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-    raise TypeError(f"{name} must be an integer, got {value!r}")
-  result = int(value)
-  if result < minimum:
-    raise ValueError(f"{name} must be at least {minimum}, got {value!r}")
+    raise ValueError(f"{name} must be in (0, 1), got {shown(value)}")
   return result
 
 
 def one_of(name: str, value: Any, allowed: Sequence[str]) -> str:
   """Returns `value` if it is one of the `allowed` strings."""
   if not isinstance(value, str):
-    raise TypeError(f"{name} must be a string, got {value!r}")
+    raise TypeError(f"{name} must be a string, got {shown(value)}")
   if value not in allowed:
     choices = ", ".join(repr(choice) for choice in allowed)
-    raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+    raise ValueError(f"{name} must be one of {choices}, got {shown(value)}")
   return value
 
 
