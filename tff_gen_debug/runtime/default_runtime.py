@@ -2,9 +2,8 @@
 
 import atexit
 import contextlib
-import operator
 import os
-from typing import Any, Callable, Optional, TypeVar
+from typing import Callable, Optional, TypeVar
 
 import tensorflow_federated as tff
 
@@ -60,12 +59,14 @@ class Runtime:
     """Ends it and restores the default context that was there before.
 
     Does nothing the second time, and nothing to the worker of a parent process.
+    Each thread has a default of its own: called from another thread than the
+    one that made it, it leaves that one's default to a second call there.
     """
     self._end()
     if self._previous is not None:
       if tff.framework.get_context_stack().current is self._context:
         tff.framework.set_default_context(self._previous)
-      self._previous = None
+        self._previous = None
 
   def _end(self) -> None:
     if os.getpid() == self._owner:
@@ -104,34 +105,3 @@ def _at_exit() -> None:
 
 
 atexit.register(_at_exit)
-
-
-def integer(
-  name: str, value: Any, minimum: int, default: Optional[int] = None
-) -> int:
-  """Checks an integer argument.
-
-  Args:
-    name: The argument's.
-    value: What was given.
-    minimum: The least that it may be.
-    default: What None means; None is refused by default.
-
-  Returns:
-    The integer.
-
-  Raises:
-    TypeError: If it is no integer.
-    ValueError: If it is less than `minimum`.
-  """
-  if value is None and default is not None:
-    return default
-  # A bool has an index too, and is not a number that anyone meant.
-  if isinstance(value, bool) or not hasattr(value, "__index__"):
-    raise TypeError(
-      f"{name} must be an integer, got {value!r} of type {type(value).__name__}"
-    )
-  number = operator.index(value)
-  if number < minimum:
-    raise ValueError(f"{name} must be at least {minimum}, got {number}")
-  return number

@@ -6,7 +6,10 @@ answers also while it computes, is to dispose of no executor.
 
 import grpc
 
-_METHOD = "/tensorflow_federated.v0.ExecutorGroup/DisposeExecutor"
+# The gRPC service of TFF's workers.
+SERVICE = "/tensorflow_federated.v0.ExecutorGroup/"
+
+_METHOD = SERVICE + "DisposeExecutor"
 _NO_EXECUTOR = b""
 
 

@@ -7,6 +7,7 @@ from typing import Optional, Union
 
 import tensorflow_federated as tff
 
+from tff_gen_debug import arguments
 from tff_gen_debug.runtime import default_runtime
 from tff_gen_debug.runtime import execution
 from tff_gen_debug.runtime import subrounds
@@ -136,24 +137,23 @@ def use_local_runtime(
   if not isinstance(private, bool):
     raise TypeError(f"private must be a bool, got {private!r}")
   options = worker_process.WorkerOptions(
-    max_concurrent_clients=default_runtime.integer(
-      "max_concurrent_clients",
-      max_concurrent_clients,
-      minimum=1,
-      default=worker_process.available_cores(),
+    max_concurrent_clients=(
+      worker_process.available_cores()
+      if max_concurrent_clients is None
+      else arguments.integer(
+        "max_concurrent_clients", max_concurrent_clients, 1
+      )
     ),
-    threads_per_client=default_runtime.integer(
-      "threads_per_client", threads_per_client, minimum=1, default=1
+    threads_per_client=(
+      1
+      if threads_per_client is None
+      else arguments.integer("threads_per_client", threads_per_client, 1)
     ),
     private=private,
     log_file=None if log_file is None else _log_path(log_file),
   )
-  max_restarts = default_runtime.integer(
-    "max_restarts", max_restarts, minimum=0
-  )
-  num_subrounds = default_runtime.integer(
-    "num_subrounds", num_subrounds, minimum=1
-  )
+  max_restarts = arguments.integer("max_restarts", max_restarts, 0)
+  num_subrounds = arguments.integer("num_subrounds", num_subrounds, 1)
   return default_runtime.replace(
     lambda: LocalRuntime(options, max_restarts, num_subrounds)
   )

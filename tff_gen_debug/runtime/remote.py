@@ -7,12 +7,16 @@ from typing import Any, Optional, Sequence, Tuple
 
 import grpc
 
+from tff_gen_debug import arguments
 from tff_gen_debug.runtime import channels
 from tff_gen_debug.runtime import compilation
 from tff_gen_debug.runtime import default_runtime
 from tff_gen_debug.runtime import remote_worker
 from tff_gen_debug.runtime import subrounds
 from tff_gen_debug.runtime import worker_pool
+
+# A day. gRPC can't count to infinity.
+_MAX_SECONDS = 86400
 
 
 class RemoteRuntime(default_runtime.Runtime):
@@ -92,9 +96,9 @@ def use_remote_runtime(
       connections.
     plaintext: Whether plain connections may leave this machine.
     timeout: Seconds without a sign of life after which a worker is lost, more
-      than 0.
+      than 0 and at most a day.
     patience: Seconds to wait for the first worker, and later on while none can
-      be reached, at least 0.
+      be reached, at least 0 and at most a day.
     max_repeats: How often one computation is repeated because its worker was
       lost, at least 0.
 
@@ -120,25 +124,35 @@ def use_remote_runtime(
     raise ValueError(f"addresses must be different, got {addresses!r}")
   if not isinstance(plaintext, bool):
     raise TypeError(f"plaintext must be a bool, got {plaintext!r}")
+  if credentials is not None:
+    if not isinstance(credentials, grpc.ChannelCredentials):
+      raise TypeError(
+        "credentials must be grpc.ChannelCredentials, got "
+        f"{type(credentials).__name__}"
+      )
+    if plaintext:
+      raise ValueError("plaintext is of connections without credentials")
   for address in addresses:
     channels.parse_address(address)
     if credentials is None:
       channels.check_plaintext(address, plaintext)
-  num_subrounds = default_runtime.integer(
-    "num_subrounds", num_subrounds, minimum=1, default=len(addresses)
-  )
-  max_repeats = default_runtime.integer("max_repeats", max_repeats, minimum=0)
-  if not timeout > 0:
-    raise ValueError(f"timeout must be more than 0, got {timeout}")
-  if not patience >= 0:
-    raise ValueError(f"patience must be at least 0, got {patience}")
+  if num_subrounds is None:
+    num_subrounds = len(addresses)
+  parts = arguments.integer("num_subrounds", num_subrounds, 1)
+  max_repeats = arguments.integer("max_repeats", max_repeats, 0)
+  timeout = arguments.real("timeout", timeout)
+  if not 0 < timeout <= _MAX_SECONDS:
+    raise ValueError(f"timeout must be in (0, {_MAX_SECONDS}], got {timeout}")
+  patience = arguments.real("patience", patience)
+  if not 0 <= patience <= _MAX_SECONDS:
+    raise ValueError(f"patience must be in [0, {_MAX_SECONDS}], got {patience}")
   compiler = _SharedCompiler()
   workers = [
-    remote_worker.RemoteWorker(address, credentials, float(timeout), compiler)
+    remote_worker.RemoteWorker(address, credentials, timeout, compiler)
     for address in addresses
   ]
   return default_runtime.replace(
-    lambda: RemoteRuntime(workers, num_subrounds, max_repeats, float(patience))
+    lambda: RemoteRuntime(workers, parts, max_repeats, patience)
   )
 
 

@@ -143,7 +143,13 @@ class RemoteWorker(tff.framework.SyncContext):
   def free(self) -> None:
     """Frees what this process keeps on the worker, and disconnects."""
     if self._executors is not None:
-      self._executors.clear()
+      # To a machine that is gone this may take a while; once is enough.
+      try:
+        self.check()
+      except grpc.RpcError:
+        pass
+      else:
+        self._executors.clear()
     self.disconnect()
 
 

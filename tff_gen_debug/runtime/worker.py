@@ -92,6 +92,12 @@ def _parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     help="threads of one TensorFlow operation (default: %(default)s)",
   )
   parser.add_argument(
+    "--without_private_network",
+    action="store_true",
+    help="where the kernel refuses a private network, run a worker that "
+    "listens on one more port, of all interfaces, instead of none",
+  )
+  parser.add_argument(
     "--log_file",
     type=pathlib.Path,
     help="file to which the worker's output is appended (default: a temporary "
@@ -124,6 +130,7 @@ def _run(arguments: argparse.Namespace) -> int:
     threads_per_client=arguments.threads_per_client,
     log_file=arguments.log_file,
     listen=(arguments.host, arguments.port),
+    must_be_private=not arguments.without_private_network,
   )
   if not channels.is_loopback(arguments.host):
     _logger.warning(

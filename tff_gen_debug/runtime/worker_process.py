@@ -61,6 +61,8 @@ class WorkerOptions:
     log_file: Where its output goes; None keeps it in the scratch directory.
     listen: Host and port on which drivers of other machines reach it; None for
       a worker of this process alone.
+    must_be_private: Whether to start no worker rather than one that listens on
+      a port of its own, on all interfaces.
   """
 
   max_concurrent_clients: int
@@ -68,6 +70,7 @@ class WorkerOptions:
   private: bool = True
   log_file: Optional[pathlib.Path] = None
   listen: Optional[Tuple[str, int]] = None
+  must_be_private: bool = False
 
   def environment(self) -> Dict[str, str]:
     """The environment of the worker."""
@@ -159,10 +162,18 @@ class WorkerProcess:
     if "not_private" in event:
       refusal = event["not_private"]
       self._release_launcher()
+      if options.must_be_private:
+        raise WorkerStartError(
+          f"The kernel refuses a private network for TFF's worker ({refusal}), "
+          "without which it listens on a port of all interfaces, to everybody. "
+          "See docs/distributed.md for what to do."
+        )
       event = self._launch(private=False)
     if "ready" not in event:
       self._release_launcher()
-      scratch.keep_log()
+      # A supervisor may try again for ever: no folder for each empty log.
+      if log_file.exists() and log_file.stat().st_size > self._log_start:
+        scratch.keep_log()
       reason = event.get("failed", "gave no sign of life")
       raise WorkerStartError(
         f"TFF's worker {reason} while starting.\n{self.log_tail()}"

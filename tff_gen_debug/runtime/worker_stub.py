@@ -7,6 +7,10 @@ from typing import Callable, Optional
 import grpc
 import tensorflow_federated as tff
 
+from tff_gen_debug.runtime import health
+
+# TFF's own stub waits for the answer for ever.
+_FREE_SECONDS = 5.0
 # How gRPC reports a broken connection. A failing computation is `INTERNAL`.
 CONNECTION_CODES = frozenset(
   {
@@ -83,15 +87,22 @@ class WorkerStub(tff.framework.RemoteExecutorStub):
     return self._send(self._stub.compute, request)
 
   # These two free the worker's memory, mostly from finalizers, so they must not
-  # raise, nor take a lock that the interrupted code may hold. With a dead
-  # worker nothing is left to free, and to a forked process it is not its own.
+  # raise, nor wait for a machine that is gone, nor take a lock that the
+  # interrupted code may hold. With a dead worker nothing is left to free, and
+  # to a forked process it is not its own.
   def dispose(self, request):
-    self._free(self._stub.dispose, request)
+    self._free("Dispose", request)
 
   def dispose_executor(self, request):
-    self._free(self._stub.dispose_executor, request)
+    self._free("DisposeExecutor", request)
 
   def _free(self, method, request):
-    if os.getpid() == self._owner:
-      with contextlib.suppress(grpc.RpcError, ValueError):
-        method(request)
+    if os.getpid() != self._owner:
+      return
+    with contextlib.suppress(grpc.RpcError, ValueError):
+      send = self._channel.unary_unary(
+        health.SERVICE + method,
+        request_serializer=type(request).SerializeToString,
+        response_deserializer=bytes,
+      )
+      send(request, timeout=_FREE_SECONDS)

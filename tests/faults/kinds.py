@@ -1,0 +1,299 @@
+"""What is done to a victim, one function a fault.
+
+Each takes a `Site`, injects its fault at a random moment of the run, starts the
+victim again where the fault ended it, and returns how many of the rounds the
+run had to repeat, with the cost of both on its ledger: 0 but for damaged
+checkpoints.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import time
+from typing import Callable, Dict, Iterator, List
+
+from tests.faults import running
+from tests.runtime import worker_programs
+
+# How long a worker or a link is away: longer than the victim's timeout of 3 s.
+_AWAY_SECONDS = 8.0
+_RESTART_SECONDS = 1.0
+
+
+@dataclasses.dataclass
+class Site:
+  """Where one run takes place.
+
+  Attributes:
+    victims: Starts the victim.
+    folder: The victim's.
+    rounds: How many rounds it has.
+    seconds: How long they take when nothing disturbs them.
+    random: Draws the moment of the fault.
+    workers: Programs of two remote workers, shared by all runs.
+  """
+
+  victims: running.Victims
+  folder: pathlib.Path
+  rounds: int
+  seconds: float
+  random: random.Random
+  workers: List[worker_programs.Program]
+
+  def start(self, remote: bool = False) -> int:
+    """Starts the victim and waits until it computes; returns its pid."""
+    addresses = [worker.address for worker in self.workers] if remote else []
+    pid = self.victims.start(self.folder, self.rounds, addresses)
+    running.wait_until_started(pid, self.folder)
+    return pid
+
+  def finish(self, remote: bool = False) -> None:
+    """Starts the victim and waits until it ends."""
+    running.wait_until_ended(self.start(remote))
+
+  def wait_for_a_moment(self) -> None:
+    """Waits until some random time of the run."""
+    time.sleep(self.random.uniform(0.0, self.seconds))
+
+  def wait_for_checkpoints(self) -> None:
+    """Waits until there are two."""
+    states = self.folder / "states"
+    running.wait(lambda: states.exists(), 60)
+    running.wait(lambda: len(states.read_text().splitlines()) > 2, 60)
+
+
+def _kill(pid: int) -> None:
+  with contextlib.suppress(ProcessLookupError):
+    os.kill(pid, signal.SIGKILL)
+
+
+def _kill_driver(site: Site, remote: bool) -> int:
+  for _ in range(site.random.choice([1, 2])):
+    pid = site.start(remote)
+    site.wait_for_a_moment()
+    _kill(pid)
+    running.wait_until_ended(pid)
+  site.finish(remote)
+  return 0
+
+
+def driver_killed(site: Site) -> int:
+  """kill -9 of the Python process, with a local worker."""
+  return _kill_driver(site, remote=False)
+
+
+def driver_of_remote_workers_killed(site: Site) -> int:
+  """kill -9 of the Python process, with remote workers."""
+  return _kill_driver(site, remote=True)
+
+
+def local_worker_killed(site: Site) -> int:
+  """kill -9 of the worker that Python started."""
+  pid = site.start()
+  site.wait_for_a_moment()
+  _kill(running.local_worker(site.folder))
+  running.wait_until_ended(pid)
+  return 0
+
+
+def _kill_workers(site: Site, numbers: List[int]) -> int:
+  pid = site.start(remote=True)
+  site.wait_for_a_moment()
+  for number in numbers:
+    site.workers[number].worker.kill()
+  for number in numbers:
+    site.workers[number].process.wait(30)
+  time.sleep(_RESTART_SECONDS)
+  for number in numbers:
+    dead = site.workers[number]
+    dead.close()
+    site.workers[number] = worker_programs.Program(port=dead.port)
+    site.workers[number].wait_until_up()
+  running.wait_until_ended(pid)
+  return 0
+
+
+def remote_worker_killed(site: Site) -> int:
+  """kill -9 of one of two remote workers; started again after a second."""
+  return _kill_workers(site, [site.random.randrange(2)])
+
+
+def all_remote_workers_killed(site: Site) -> int:
+  """kill -9 of both remote workers; started again after a second."""
+  return _kill_workers(site, [0, 1])
+
+
+def remote_worker_stopped(site: Site) -> int:
+  """SIGSTOP of a remote worker for longer than the deadline, then SIGCONT."""
+  worker = site.workers[site.random.randrange(2)].worker.pid
+  pid = site.start(remote=True)
+  site.wait_for_a_moment()
+  os.kill(worker, signal.SIGSTOP)
+  try:
+    time.sleep(_AWAY_SECONDS)
+  finally:
+    os.kill(worker, signal.SIGCONT)
+  running.wait_until_ended(pid)
+  return 0
+
+
+def _ip(*arguments: str) -> None:
+  subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+
+@contextlib.contextmanager
+def _worker_behind_a_link() -> Iterator[worker_programs.Program]:
+  """A worker in a network namespace of its own, behind `link`."""
+  name = f"tgd{os.getpid()}"
+  subnet = f"10.{200 + os.getpid() % 50}.7"
+  _ip("netns", "add", name)
+  try:
+    _ip("link", "add", f"{name}a", "type", "veth", "peer", "name", f"{name}b")
+    _ip("link", "set", f"{name}b", "netns", name)
+    _ip("addr", "add", f"{subnet}.1/24", "dev", f"{name}a")
+    _ip("link", "set", f"{name}a", "up")
+    inside = ("netns", "exec", name, "ip")
+    _ip(*inside, "addr", "add", f"{subnet}.2/24", "dev", f"{name}b")
+    _ip(*inside, "link", "set", f"{name}b", "up")
+    _ip(*inside, "link", "set", "lo", "up")
+    with worker_programs.running(
+      host=f"{subnet}.2", prefix=["ip", "netns", "exec", name]
+    ) as program:
+      program.link = f"{name}a"
+      yield program
+  finally:
+    _ip("netns", "delete", name)
+
+
+def network_cut(site: Site) -> int:
+  """The network to a remote worker down for longer than the deadline."""
+  with _worker_behind_a_link() as program:
+    workers, site.workers = site.workers, [site.workers[0], program]
+    try:
+      pid = site.start(remote=True)
+      site.wait_for_a_moment()
+      _ip("link", "set", program.link, "down")
+      time.sleep(_AWAY_SECONDS)
+      _ip("link", "set", program.link, "up")
+      running.wait_until_ended(pid)
+    finally:
+      site.workers = workers
+  return 0
+
+
+def checkpoint_damaged(site: Site) -> int:
+  """kill -9, and the latest checkpoint cut short or with a bit flipped."""
+  pid = site.start()
+  site.wait_for_checkpoints()
+  time.sleep(site.random.uniform(0.0, site.seconds / 2))
+  _kill(pid)
+  running.wait_until_ended(pid)
+  checkpoints = site.folder / "checkpoints"
+  versions = sorted(
+    int(path.name[len("round_") :])
+    for path in checkpoints.glob("round_*")
+    if path.name[len("round_") :].isdigit()
+  )
+  (data,) = (checkpoints / f"round_{versions[-1]}").rglob("variables.data*")
+  content = bytearray(data.read_bytes())
+  if site.random.random() < 0.5:
+    content = content[: site.random.randrange(len(content))]
+  else:
+    content[site.random.randrange(len(content))] ^= 1 << site.random.randrange(
+      8
+    )
+  data.write_bytes(content)
+  site.finish()
+  return versions[-1] - versions[-2]
+
+
+@contextlib.contextmanager
+def _small_disk(path: pathlib.Path) -> Iterator[None]:
+  path.mkdir(parents=True)
+  mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(path)]
+  subprocess.run(mount, check=True, capture_output=True)
+  try:
+    yield
+  finally:
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def _expect_write_error(site: Site, pid: int) -> None:
+  running.wait_until_ended(pid)
+  error = running.error_of(site.folder)
+  finished = site.folder / "result.json"
+  if finished.exists():
+    return  # It needed no checkpoint any more.
+  if not error or not error.startswith("CheckpointWriteError"):
+    raise RuntimeError(f"expected a CheckpointWriteError, got {error}")
+
+
+def disk_full(site: Site) -> int:
+  """The disk of the checkpoints fills up; room is made after the error."""
+  checkpoints = site.folder / "checkpoints"
+  with _small_disk(checkpoints):
+    pid = site.start()
+    site.wait_for_checkpoints()
+    ballast = checkpoints / "ballast"
+    with contextlib.suppress(OSError), open(ballast, "wb", buffering=0) as file:
+      while True:
+        file.write(bytes(4096))
+    _expect_write_error(site, pid)
+    ballast.unlink()
+    site.finish()
+  return 0
+
+
+def folder_unwritable(site: Site) -> int:
+  """The folder of the checkpoints becomes read-only, until after the error."""
+  checkpoints = site.folder / "checkpoints"
+  with _small_disk(checkpoints):
+    pid = site.start()
+    site.wait_for_checkpoints()
+    remount = ["mount", "-o", "remount,{}", str(checkpoints)]
+    _until_it_works([part.format("ro") for part in remount])
+    _expect_write_error(site, pid)
+    _until_it_works([part.format("rw") for part in remount])
+    site.finish()
+  return 0
+
+
+def _until_it_works(command: List[str]) -> None:
+  """A file system can't be made read-only while a file is being written."""
+  for _ in range(1000):
+    if (
+      subprocess.run(command, capture_output=True, check=False).returncode == 0
+    ):
+      return
+    time.sleep(0.005)
+  raise RuntimeError(f"{' '.join(command)} failed for long")
+
+
+# By fault, how many of the survey's 50 runs it gets.
+RUNS: Dict[Callable[[Site], int], int] = {
+  driver_killed: 10,
+  driver_of_remote_workers_killed: 6,
+  local_worker_killed: 6,
+  remote_worker_killed: 6,
+  all_remote_workers_killed: 3,
+  remote_worker_stopped: 4,
+  network_cut: 4,
+  checkpoint_damaged: 5,
+  disk_full: 3,
+  folder_unwritable: 3,
+}
+
+# These change the machine's network and mounts.
+NEED_ROOT = (network_cut, disk_full, folder_unwritable)
+
+
+def report(folder: pathlib.Path) -> str:
+  """What a victim failed with and logged, for a message."""
+  log = folder / "log"
+  tail = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+  return json.dumps({"error": running.error_of(folder), "log": tail}, indent=2)

@@ -1,0 +1,163 @@
+"""Injects faults into 50 small runs and prints a table of what became of them.
+
+    python -m tests.faults.survey
+
+Some of the faults need root, Linux and `ip`: without, they are left out, which
+the table says. Exits with 0 if every run survived: it finished, with the ledger
+of an undisturbed run (plus that of the rounds which a damaged checkpoint made
+it repeat), no round left TFF in two versions, and none was released twice
+(again but for those rounds).
+"""
+
+import argparse
+import os
+import pathlib
+import platform
+import random
+import shutil
+import sys
+import tempfile
+import time
+from typing import Callable, List, NamedTuple
+
+from tests.faults import kinds
+from tests.faults import running
+from tests.runtime import worker_programs
+
+_ROUNDS = 16
+
+
+class Row(NamedTuple):
+  """What became of the runs with one fault.
+
+  Attributes:
+    name: What the fault was.
+    runs: How many runs it was tried in.
+    problems: What was wrong with those that didn't survive.
+  """
+
+  name: str
+  runs: int
+  problems: List[str]
+
+
+def expected_ledger(repeated: int, rounds: int) -> str:
+  """The ledger that a run must have, as JSON."""
+  # The import takes as long as TensorFlow Federated's.
+  from tests.faults import victim
+
+  return victim.unbroken_ledger(rounds, repeated)
+
+
+def problem(site: kinds.Site, fault: Callable[[kinds.Site], int]) -> str:
+  """Runs a victim with a fault; returns what is wrong afterwards, or ""."""
+  try:
+    repeated = fault(site)
+  except (RuntimeError, OSError, AssertionError) as error:
+    return f"{error}\n{kinds.report(site.folder)}"
+  found = running.outcome(site.folder, site.rounds)
+  if not found.finished:
+    return f"did not finish\n{kinds.report(site.folder)}"
+  if found.ledger != expected_ledger(repeated, site.rounds):
+    return f"another ledger: {found.ledger}"
+  if not repeated and (found.forked_rounds or found.repeated_releases):
+    return (
+      f"rounds {found.forked_rounds} in two versions, "
+      f"{found.repeated_releases} released twice"
+    )
+  return ""
+
+
+def undisturbed_seconds(
+  victims: running.Victims, folder: pathlib.Path, rounds: int
+) -> float:
+  """How long the rounds take when nothing disturbs them."""
+  pid = victims.start(folder, rounds)
+  running.wait_until_started(pid, folder)
+  begin = time.monotonic()
+  running.wait_until_ended(pid)
+  if not running.outcome(folder, rounds).finished:
+    raise RuntimeError(kinds.report(folder))
+  return time.monotonic() - begin
+
+
+def survey(share: float, seed: int, keep: pathlib.Path) -> List[Row]:
+  """Runs all faults, each `share` of its times but once at least."""
+  rows = []
+  with running.Victims() as victims:
+    seconds = undisturbed_seconds(victims, keep / "undisturbed", _ROUNDS)
+    workers = [worker_programs.Program() for _ in range(2)]
+    try:
+      for worker in workers:
+        worker.wait_until_up()
+      for fault, runs in kinds.RUNS.items():
+        rows.append(Row(_title(fault), 0, []))
+        if fault in kinds.NEED_ROOT and not can_change_the_machine():
+          continue
+        for run in range(max(1, round(share * runs))):
+          name = f"{fault.__name__}_{run}"
+          site = kinds.Site(
+            victims=victims,
+            folder=keep / name,
+            rounds=_ROUNDS,
+            seconds=seconds,
+            random=random.Random(f"{seed} {name}"),
+            workers=workers,
+          )
+          wrong = problem(site, fault)
+          problems = rows[-1].problems + ([wrong] if wrong else [])
+          rows[-1] = Row(rows[-1].name, rows[-1].runs + 1, problems)
+          print(f"{name}: {wrong or 'survived'}", file=sys.stderr, flush=True)
+    finally:
+      for worker in workers:
+        worker.close()
+  return rows
+
+
+def can_change_the_machine() -> bool:
+  """Whether namespaces can be made and file systems be mounted."""
+  return (
+    sys.platform == "linux"
+    and os.geteuid() == 0
+    and shutil.which("ip") is not None
+  )
+
+
+def _title(fault: Callable[[kinds.Site], int]) -> str:
+  return (fault.__doc__ or "").strip().splitlines()[0].rstrip(".")
+
+
+def markdown(rows: List[Row]) -> str:
+  """The table."""
+  lines = ["| fault | runs | survived |", "|---|---|---|"]
+  for row in rows:
+    survived = row.runs - len(row.problems)
+    shown = f"{row.runs} | {survived}" if row.runs else "not tried here |"
+    lines.append(f"| {row.name} | {shown} |")
+  total = sum(row.runs for row in rows)
+  lost = sum(len(row.problems) for row in rows)
+  lines.append(f"| **all** | **{total}** | **{total - lost}** |")
+  return "\n".join(lines)
+
+
+def main() -> int:
+  """Runs the survey; returns the exit code."""
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument(
+    "--share", type=float, default=1.0, help="of the 50 runs, at least one each"
+  )
+  parser.add_argument("--seed", type=int, default=int(time.time()))
+  parser.add_argument(
+    "--keep", type=pathlib.Path, help="where the runs' files go"
+  )
+  arguments = parser.parse_args()
+  with tempfile.TemporaryDirectory() as scratch:
+    keep = arguments.keep or pathlib.Path(scratch)
+    rows = survey(arguments.share, arguments.seed, keep)
+  print(f"seed {arguments.seed}, {platform.platform()}, {os.cpu_count()} cores")
+  print(markdown(rows))
+  return 1 if any(row.problems for row in rows) else 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())
