@@ -40,14 +40,11 @@ import tempfile
 from absl import app
 from absl import flags
 import numpy as np
-import tensorflow as tf
-import tensorflow_federated as tff
 
+from benchmarks import char_lm_task
 from benchmarks import measuring
 from benchmarks.peers import task
-from tff_gen_debug import learning
 from tff_gen_debug import runtime
-from tff_gen_debug.models.text import language_model
 
 _WHAT = flags.DEFINE_enum(
   "what", "speed", ["speed", "clients", "memory"], "What to measure."
@@ -71,38 +68,6 @@ _THREADS = flags.DEFINE_integer(
 
 # Of --what=memory: Poisson cohorts of 50 clients in expectation.
 _POPULATION, _SAMPLING = 500, 0.1
-
-
-class _Rounds:
-  """Rounds of our process in the local runtime."""
-
-  def __init__(self):
-    model = language_model.LanguageModel(
-      task.NUM_TOKENS, embedding=task.EMBEDDING, units=task.UNITS
-    )
-    self._process = learning.build_dp_fed_avg(
-      model.as_functional_model(task.LENGTH),
-      aggregator=tff.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(
-        noise_multiplier=task.NOISE_MULTIPLIER,
-        clients_per_round=float(task.CLIENTS),
-        clip=task.CLIP,
-      ),
-      client_optimizer=tff.learning.optimizers.build_sgdm(
-        task.CLIENT_LEARNING_RATE
-      ),
-      batch_size=task.BATCH,
-    )
-    self._state = self._process.initialize()
-
-  def run(self, datasets) -> None:
-    self._state = self._process.next(self._state, datasets).state
-
-
-def _datasets(clients: int) -> list[tf.data.Dataset]:
-  return [
-    tf.data.Dataset.from_tensor_slices(one)
-    for one in zip(*task.client_tokens(clients))
-  ]
 
 
 class _Peer(contextlib.AbstractContextManager):
@@ -168,7 +133,7 @@ def _peers(stack: contextlib.ExitStack) -> list[_Peer]:
 
 
 def _speed() -> None:
-  rounds, datasets = _Rounds(), _datasets(task.CLIENTS)
+  rounds, datasets = char_lm_task.Rounds(), char_lm_task.datasets(task.CLIENTS)
   run = functools.partial(rounds.run, datasets)
   run()  # Traces and compiles.
   with contextlib.ExitStack() as stack:
@@ -193,19 +158,20 @@ def _speed() -> None:
 
 
 def _cost_of_clients() -> None:
-  rounds = _Rounds()
+  rounds = char_lm_task.Rounds()
   empty = measuring.median_seconds(
     functools.partial(rounds.run, []), _REPEATS.value
   )
   for clients in (10, 100, 1000):
     full = measuring.median_seconds(
-      functools.partial(rounds.run, _datasets(clients)), _REPEATS.value
+      functools.partial(rounds.run, char_lm_task.datasets(clients)),
+      _REPEATS.value,
     )
     measuring.print_cost_of_clients(clients, full, empty)
 
 
 def _memory() -> None:
-  rounds, datasets = _Rounds(), _datasets(_POPULATION)
+  rounds, datasets = char_lm_task.Rounds(), char_lm_task.datasets(_POPULATION)
   rng = np.random.default_rng(0)
 
   def run():

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
+import tree
 
+from tests.aggregators import changed_sum
 from tests.learning import toy_gan
 from tff_gen_debug import learning
 from tff_gen_debug.learning import client_batches
@@ -211,7 +213,8 @@ def test_nothing_but_the_aggregate_leaves_clients_by_default(random_process):
   output_type = random_process.next.type_signature.result
   assert str(output_type.metrics) == (
     "<aggregator=<dp_query_metrics=<>,dp=<>>,"
-    "server=<generator_loss=float32,discriminator_update_norm=float32>>@SERVER"
+    "server=<generator_loss=float32,discriminator_update_norm=float32,"
+    "update_non_finite=int32>>@SERVER"
   )
 
 
@@ -392,3 +395,25 @@ def test_generate_images_is_a_function_of_weights_and_seed():
   )
   with pytest.raises(ValueError, match="count must be at least 1"):
     learning.generate_images(model, weights, 0)
+
+
+def test_an_aggregate_that_is_not_finite_changes_no_discriminator():
+  def poison(values):
+    return tf.nest.map_structure(lambda value: value * np.nan, values)
+
+  process = _build(
+    aggregator=changed_sum.ChangedSumFactory(poison),
+    server_optimizer=tff.learning.optimizers.build_adam(0.5),
+  )
+  start = process.initialize()
+  output = process.next(start, [toy_gan.dataset([1.0, 2.0])])
+  assert output.metrics["server"]["update_non_finite"] == 1
+  before, after = start.weights, output.state.weights
+  unchanged = zip(
+    tree.flatten((before.discriminator, start.discriminator_optimizer)),
+    tree.flatten((after.discriminator, output.state.discriminator_optimizer)),
+  )
+  for one, other in unchanged:
+    np.testing.assert_array_equal(one, other)
+  # The generator goes on against the discriminator that there is.
+  assert np.isfinite(after.generator[0]) and after.generator != before.generator

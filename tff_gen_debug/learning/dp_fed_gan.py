@@ -98,9 +98,10 @@ def build_dp_fed_gan(
   single images, which the process shuffles and batches itself.
 
   `M` is an ordered dict of `aggregator` (the measurements of the aggregation),
-  `server` (`generator_loss` and `discriminator_update_norm`, float32, functions
-  of the aggregate and so as private as it is) and `clients` (what
-  `client_metrics` asks for).
+  `server` (`generator_loss` and `discriminator_update_norm`, float32, and
+  `update_non_finite`, int32, 1 if the aggregate was not finite and so left the
+  discriminator as it was; all functions of the aggregate and so as private as
+  it is) and `clients` (what `client_metrics` asks for).
 
   All of a round's own randomness derives from `seed`, the round's number and,
   on a client, the client's images, so a repeated round repeats exactly. The
@@ -283,8 +284,15 @@ def build_dp_fed_gan(
     round_num, weights, discriminator_state, generator_state, mean_delta
   ):
     gradient = tf.nest.map_structure(tf.negative, mean_delta)
-    discriminator_state, discriminator = server_optimizer.next(
-      discriminator_state, weights.discriminator, gradient
+    update_norm = tf.linalg.global_norm(mean_delta)
+    is_finite = tf.math.is_finite(update_norm)
+    # As in `tff.learning`, an aggregate that isn't finite changes nothing.
+    discriminator_state, discriminator = tf.nest.map_structure(
+      lambda new, old: tf.where(is_finite, new, old),
+      server_optimizer.next(
+        discriminator_state, weights.discriminator, gradient
+      ),
+      (discriminator_state, weights.discriminator),
     )
     update = gan_steps.train_generator(
       model,
@@ -307,7 +315,8 @@ def build_dp_fed_gan(
     )
     metrics = collections.OrderedDict(
       generator_loss=update.loss,
-      discriminator_update_norm=tf.linalg.global_norm(mean_delta),
+      discriminator_update_norm=update_norm,
+      update_non_finite=tf.cast(tf.logical_not(is_finite), tf.int32),
     )
     return (
       round_num + 1,

@@ -34,6 +34,7 @@ class LocalRuntime(default_runtime.Runtime):
       context: tff.framework.SyncContext = execution.RestartingContext(
         self._factory, max_restarts
       )
+      # As TFF's own context, unless somebody asks for more.
       if num_subrounds > 1:
         context = subrounds.SubroundContext(
           context, parallel=1, num_subrounds=num_subrounds

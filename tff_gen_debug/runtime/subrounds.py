@@ -56,6 +56,7 @@ class SubroundContext(tff.framework.SyncContext):
         has clients if that is less.
     """
     self._context = context
+    self._cuts = num_subrounds > 1
     awaitable = awaitable_context.AwaitableContext(context)
     self._parts = tff.framework.MergeableCompExecutionContext(
       [awaitable] * parallel, num_subrounds=num_subrounds
@@ -64,7 +65,7 @@ class SubroundContext(tff.framework.SyncContext):
 
   def invoke(self, comp: Any, arg: Any) -> Any:
     """See base class; raises what the given context raises."""
-    mergeable = self._mergeable(comp)
+    mergeable = self._mergeable(comp) if self._cuts else None
     if mergeable is None:
       return self._context.invoke(comp, arg)
     return self._parts.invoke(mergeable, arg)
