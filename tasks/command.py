@@ -8,6 +8,7 @@ from typing import Any
 
 from absl import app
 
+from tasks import computing
 from tasks import configuration
 from tasks import console
 from tff_gen_debug import runtime
@@ -30,9 +31,12 @@ def main(
       of the runtime do.
   """
   configuration.define_flags(presets)
+  computing.define_flags()
   expected: tuple[type[Exception], ...] = (
     ValueError,
     OSError,
+    runtime.CheckpointError,
+    runtime.NoWorkerError,
     runtime.WorkerDiedError,
     runtime.WorkerStartError,
     *expected_errors,
@@ -45,8 +49,7 @@ def main(
     try:
       config = configuration.config_from_flags(presets)
       folder = configuration.output_folder()
-      log_file = os.path.join(folder, "worker.log")
-      with runtime.use_local_runtime(log_file=log_file):
+      with computing.runtime_from_flags(os.path.join(folder, "worker.log")):
         path = run(config, folder)
     except expected as error:
       _logger.debug("The run ended by:", exc_info=True)

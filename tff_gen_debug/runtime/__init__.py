@@ -13,6 +13,8 @@ from tff_gen_debug.runtime import exit_hook as _exit_hook  # noqa: F401
 if typing.TYPE_CHECKING:
   from tff_gen_debug.runtime.channels import PlaintextError
   from tff_gen_debug.runtime.channels import tls_credentials
+  from tff_gen_debug.runtime.checkpoints import CheckpointError
+  from tff_gen_debug.runtime.checkpoints import CheckpointWriteError
   from tff_gen_debug.runtime.local import LocalRuntime
   from tff_gen_debug.runtime.local import use_local_runtime
   from tff_gen_debug.runtime.remote import RemoteRuntime
@@ -22,6 +24,8 @@ if typing.TYPE_CHECKING:
   from tff_gen_debug.runtime.worker_stub import WorkerDiedError
 
 _MODULES = {
+  "CheckpointError": "checkpoints",
+  "CheckpointWriteError": "checkpoints",
   "LocalRuntime": "local",
   "NoWorkerError": "worker_pool",
   "PlaintextError": "channels",
@@ -34,6 +38,8 @@ _MODULES = {
 }
 
 __all__ = [
+  "CheckpointError",
+  "CheckpointWriteError",
   "LocalRuntime",
   "NoWorkerError",
   "PlaintextError",
