@@ -95,6 +95,10 @@ build-check: venv  ## Check the BUILD files, with Bazel where it is installed
 	  echo "$(BAZEL) is not installed: its part of the check is left out"; \
 	fi
 
+.PHONY: benchmarks
+benchmarks: venv  ## Print speed and memory as ratios (some 25 minutes)
+	sh tools/run_benchmarks.sh "$(RUN)"
+
 .PHONY: clean
 clean:  ## Remove the environment and caches; out/ stays
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

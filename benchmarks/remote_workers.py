@@ -7,13 +7,14 @@
 The task is that of `char_lm_rounds`: an LSTM of 256 units, 50 clients a round.
 
 scaling: seconds a round on two workers of one core each, against one such
-worker, in turn in one run. The driver computes next to nothing, but it shares
-these cores. traffic: bytes a round both ways, of clients that are sent as data
-sets and of clients that are sent as ids of a SQLite file; counted by a proxy.
-cohorts: the worker's most memory in a round of so many clients, cut into parts
-of 50 and whole.
+worker, in turn in one run, by the number of clients. The driver computes next
+to nothing, but it shares these cores. traffic: bytes a round both ways, of
+clients that are sent as data sets and of clients that are sent as ids of a
+SQLite file; counted by a proxy. cohorts: the worker's most memory in a round of
+so many clients, cut into parts of 50 and whole.
 """
 
+import collections
 import contextlib
 import functools
 import os
@@ -42,7 +43,10 @@ from tff_gen_debug.runtime import health
 _ASK = flags.DEFINE_enum(
   "ask", "scaling", ["scaling", "traffic", "cohorts"], "What to measure."
 )
-_TIMED = flags.DEFINE_integer("timed_rounds", 5, "Rounds a turn.")
+_SIZES = flags.DEFINE_list(
+  "scaling_clients", ["50", "200", "800"], "Clients a round of --ask=scaling."
+)
+_TIMED = flags.DEFINE_integer("timed_rounds", 3, "Rounds a turn.")
 _TURNS = flags.DEFINE_integer("worker_turns", 3, "Turns of each side.")
 _COHORTS = flags.DEFINE_list(
   "cohorts", ["250", "1000", "5000"], "Clients of --ask=cohorts."
@@ -83,26 +87,26 @@ def _worker(port: int, core: int):
 
 
 def _scaling() -> None:
-  rounds, clients = char_lm_task.Rounds, char_lm_task.datasets(task.CLIENTS)
+  sizes = {int(size): char_lm_task.datasets(int(size)) for size in _SIZES.value}
   with _worker(_FIRST_PORT, 0) as one, _worker(_FIRST_PORT + 1, 1) as two:
-    times: dict[int, list[float]] = {1: [], 2: []}
-    ratios = []
+    times: dict[tuple[int, int], list[float]] = collections.defaultdict(list)
     for _ in range(_TURNS.value):
       for addresses in ([one], [one, two]):
         with runtime.use_remote_runtime(addresses):
-          side = rounds()
-          times[len(addresses)].append(
-            measuring.median_seconds(
-              lambda s=side: s.run(clients), _TIMED.value
+          rounds = char_lm_task.Rounds()
+          for size, clients in sizes.items():
+            times[size, len(addresses)].append(
+              measuring.median_seconds(
+                functools.partial(rounds.run, clients), _TIMED.value
+              )
             )
-          )
-      ratios.append(times[1][-1] / times[2][-1])
-  print(
-    f"one worker {statistics.median(times[1]):.2f} s a round, two "
-    f"{statistics.median(times[2]):.2f} s, "
-    f"{statistics.median(ratios):.2f} times as fast (turns: "
-    f"{', '.join(f'{ratio:.2f}' for ratio in ratios)})"
-  )
+  for size in sizes:
+    alone, both = times[size, 1], times[size, 2]
+    print(
+      f"{size} clients: one worker {statistics.median(alone):.2f} s a round, "
+      f"two {statistics.median(both):.2f} s, "
+      f"{measuring.ratio(alone, both):.2f} times as fast"
+    )
 
 
 def _sqlite_process(folder: str):

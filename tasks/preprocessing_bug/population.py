@@ -25,6 +25,9 @@ from tff_gen_debug.models import cnn
 
 _logger = logging.getLogger(__name__)
 
+# Images that are read at a time.
+_READ_BATCH = 1024
+
 # Of the held-out users; the others train the primary model.
 _REFERENCE_SHARE = 0.25
 
@@ -250,10 +253,11 @@ def _read_clients(
 
 def read_client(dataset: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
   """Images [n, 28, 28, 1] in [-1, 1] and labels [n] of one client."""
-  examples = list(dataset.map(preprocessing.paper_example).as_numpy_iterator())
-  images = [example["image"] for example in examples]
-  labels = [example["label"] for example in examples]
-  return (
-    np.array(images, np.float32).reshape([-1, 28, 28, 1]),
-    np.array(labels, np.int32),
-  )
+  images = [np.zeros([0, 28, 28, 1], np.float32)]
+  labels = [np.zeros([0], np.int32)]
+  # Not mapped: that would trace the preprocessing anew for each client.
+  for batch in dataset.batch(_READ_BATCH):
+    example = preprocessing.paper_example(batch)
+    images.append(example["image"].numpy())
+    labels.append(example["label"].numpy())
+  return np.concatenate(images), np.concatenate(labels)

@@ -8,6 +8,7 @@ checkpoints.
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -23,6 +24,7 @@ from tests.runtime import worker_programs
 # How long a worker or a link is away: longer than the victim's timeout of 3 s.
 _AWAY_SECONDS = 8.0
 _RESTART_SECONDS = 1.0
+_links = itertools.count(1)
 
 
 @dataclasses.dataclass
@@ -149,8 +151,10 @@ def _ip(*arguments: str) -> None:
 @contextlib.contextmanager
 def _worker_behind_a_link() -> Iterator[worker_programs.Program]:
   """A worker in a network namespace of its own, behind `link`."""
-  name = f"tgd{os.getpid()}"
-  subnet = f"10.{200 + os.getpid() % 50}.7"
+  # A namespace that was deleted may keep its link for a moment.
+  number = next(_links)
+  name = f"tgd{os.getpid()}n{number}"
+  subnet = f"10.{200 + os.getpid() % 50}.{number}"
   _ip("netns", "add", name)
   try:
     _ip("link", "add", f"{name}a", "type", "veth", "peer", "name", f"{name}b")

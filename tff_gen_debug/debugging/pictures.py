@@ -2,7 +2,6 @@
 
 import io
 
-import matplotlib.image
 import numpy as np
 
 
@@ -49,6 +48,9 @@ def sample_grid(
     canvas[top : top + height, left : left + width] = np.rint(image)
   canvas = canvas.repeat(scale, axis=0).repeat(scale, axis=1)
   buffer = io.BytesIO()
+  # As in `charts`.
+  import matplotlib.image
+
   matplotlib.image.imsave(
     buffer,
     canvas[..., 0] if channels == 1 else canvas,
