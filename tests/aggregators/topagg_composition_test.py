@@ -2,7 +2,6 @@
 
 import asyncio
 import collections
-import contextlib
 import itertools
 import math
 
@@ -14,9 +13,8 @@ import tensorflow_federated as tff
 import tensorflow_privacy as tfp
 
 from tests.aggregators import changed_sum
+from tests.runtime import beside_session
 from tff_gen_debug import aggregators
-from tff_gen_debug import runtime
-from tff_gen_debug.runtime import default_runtime
 
 pytestmark = pytest.mark.usefixtures("tff_runtime")
 
@@ -284,17 +282,6 @@ def test_the_event_is_found_inside_of_other_factories(wrap, inner_state):
   assert extract(inner_state(state)) == expected
 
 
-@contextlib.contextmanager
-def _a_new_worker():
-  """What a restarted program has; the session's worker is left alone."""
-  session, default_runtime._current = default_runtime._current, None
-  try:
-    with runtime.use_local_runtime():
-      yield
-  finally:
-    default_runtime._current = session
-
-
 @pytest.fixture
 def global_seed():
   """Programs that want to be repeatable set it; noise must not be."""
@@ -335,7 +322,7 @@ def test_noise_is_new_in_each_round_and_after_a_restart(tmp_path, global_seed):
   _, unbroken = program.next(saved)
   draws = [first, unbroken]
   for _ in range(2):
-    with _a_new_worker():
+    with beside_session.local():
       program = _Noise(global_seed)
       structure = program.process.initialize()
       state = asyncio.run(manager.load(1, structure))

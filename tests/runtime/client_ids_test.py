@@ -10,12 +10,11 @@ import tensorflow_federated as tff
 import tree
 
 from tests.learning import toy_gan
+from tests.runtime import beside_session
 from tests.runtime import worker_programs
 from tff_gen_debug import learning
-from tff_gen_debug import runtime
 from tff_gen_debug.models import gan
 from tff_gen_debug.privacy import ledger as ledger_lib
-from tff_gen_debug.runtime import default_runtime
 from tff_gen_debug.runtime import program
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tff_runtime")]
@@ -76,13 +75,9 @@ def processes(client_data):
 
 @contextlib.contextmanager
 def _two_workers():
-  session, default_runtime._current = default_runtime._current, None
-  try:
-    with worker_programs.running() as one, worker_programs.running() as other:
-      with runtime.use_remote_runtime([one.address, other.address]):
-        yield
-  finally:
-    default_runtime._current = session
+  with worker_programs.running() as one, worker_programs.running() as other:
+    with beside_session.remote([one.address, other.address]):
+      yield
 
 
 def test_ids_train_what_data_sets_do(client_data, processes, tmp_path):

@@ -1,7 +1,6 @@
 """The runtime as a user meets it: computing, failing, restarting, closing."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -14,8 +13,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests.runtime import beside_session
 from tff_gen_debug import runtime
-from tff_gen_debug.runtime import default_runtime
 
 pytestmark = pytest.mark.usefixtures("tff_runtime")
 
@@ -39,17 +38,6 @@ def _double(value):
 
 
 _sum_of_doubles = _sum_over_clients(_double)
-
-
-@contextlib.contextmanager
-def _another_runtime(**options):
-  """A runtime beside the session's, which it leaves alone."""
-  session, default_runtime._current = default_runtime._current, None
-  try:
-    with runtime.use_local_runtime(**options) as another:
-      yield another
-  finally:
-    default_runtime._current = session
 
 
 def _wait(condition, seconds=60.0):
@@ -124,7 +112,7 @@ def test_computes_in_other_threads():
 
 
 def test_other_threads_compute_again_after_a_runtime_within_this_one():
-  with _another_runtime():
+  with beside_session.local():
     _check_other_threads_compute()
   _check_other_threads_compute()
 
@@ -190,7 +178,7 @@ def test_killed_worker_is_replaced_and_the_computation_repeated(
   tmp_path, caplog, tff_runtime
 ):
   log_file = tmp_path / "worker.log"
-  with _another_runtime(log_file=log_file) as local_runtime:
+  with beside_session.local(log_file=log_file) as local_runtime:
     first = local_runtime.worker_pid
     killer = threading.Thread(
       target=_kill_when_started, args=(local_runtime, tmp_path, 1)
@@ -209,7 +197,7 @@ def test_killed_worker_is_replaced_and_the_computation_repeated(
 
 def test_worker_killed_between_computations_is_replaced(tmp_path):
   log_file = tmp_path / "worker.log"
-  with _another_runtime(log_file=log_file) as local_runtime:
+  with beside_session.local(log_file=log_file) as local_runtime:
     assert _sum_of_doubles([1.0]) == 2.0
     os.kill(local_runtime.worker_pid, signal.SIGKILL)
     assert _sum_of_doubles([1.0, 1.0]) == 4.0
@@ -229,7 +217,7 @@ def test_computation_that_crashes_its_worker_is_given_up(
   tmp_path, max_restarts
 ):
   log_file = tmp_path / "logs" / "worker.log"
-  with _another_runtime(
+  with beside_session.local(
     max_restarts=max_restarts, log_file=log_file
   ) as local_runtime:
     with pytest.raises(runtime.WorkerDiedError) as raised:
@@ -246,7 +234,7 @@ def test_computation_that_crashes_its_worker_is_given_up(
 
 
 def test_close_ends_a_computation_under_way(tmp_path):
-  with _another_runtime() as local_runtime:
+  with beside_session.local() as local_runtime:
     errors = []
 
     def compute():
@@ -269,7 +257,7 @@ def test_close_ends_a_computation_under_way(tmp_path):
 def test_close_restores_the_context_that_was_there(tff_runtime):
   stack = tff.framework.get_context_stack()
   before = stack.current
-  with _another_runtime(max_concurrent_clients=1) as another:
+  with beside_session.local(max_concurrent_clients=1) as another:
     assert stack.current is another.context
     worker = another.worker_pid
     assert os.path.exists(f"/proc/{worker}")
@@ -286,7 +274,7 @@ def test_close_restores_the_context_that_was_there(tff_runtime):
 
 
 def test_second_call_closes_the_first():
-  with _another_runtime() as first:
+  with beside_session.local() as first:
     second = runtime.use_local_runtime()
     assert first.closed
     assert _sum_of_doubles([1.0]) == 2.0
@@ -300,7 +288,7 @@ def test_close_leaves_a_context_alone_that_was_set_since():
   before = stack.current
   mine = tff.backends.native.create_sync_local_cpp_execution_context()
   try:
-    with _another_runtime():
+    with beside_session.local():
       tff.framework.set_default_context(mine)
     assert stack.current is mine
   finally:
@@ -370,5 +358,5 @@ def test_bad_options_are_named_before_anything_changes(
 
 
 def test_numpy_integers_are_integers():
-  with _another_runtime(max_concurrent_clients=np.int64(1)):
+  with beside_session.local(max_concurrent_clients=np.int64(1)):
     assert _sum_of_doubles([1.0, 2.0]) == 6.0

@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests.runtime import beside_session
 from tests.runtime import machines
 from tests.runtime import worker_programs
 from tff_gen_debug import runtime
-from tff_gen_debug.runtime import default_runtime
 
 pytestmark = pytest.mark.slow
 
@@ -44,18 +44,10 @@ def programs(two_machines):
       machine.plug_in()
 
 
-@contextlib.contextmanager
 def _driver(programs, **options):
-  """A remote runtime beside the session's, which it leaves alone."""
-  session, default_runtime._current = default_runtime._current, None
   options = {"timeout": _TIMEOUT_SECONDS, "patience": 60, **options}
-  try:
-    with runtime.use_remote_runtime(
-      [program.address for program in programs], plaintext=True, **options
-    ) as another:
-      yield another
-  finally:
-    default_runtime._current = session
+  addresses = [program.address for program in programs]
+  return beside_session.remote(addresses, plaintext=True, **options)
 
 
 def _sum_of_worker_pids(seconds):

@@ -14,12 +14,12 @@ import tree
 
 from tests.learning import linear_model
 from tests.learning import toy_gan
+from tests.runtime import beside_session
 from tests.runtime import worker_programs
 from tff_gen_debug import aggregators
 from tff_gen_debug import learning
 from tff_gen_debug import runtime
 from tff_gen_debug.models import gan
-from tff_gen_debug.runtime import default_runtime
 
 pytestmark = pytest.mark.usefixtures("tff_runtime")
 
@@ -37,20 +37,11 @@ def programs():
     yield started
 
 
-@contextlib.contextmanager
-def _remote(addresses, **options):
-  """A remote runtime beside the session's, which it leaves alone."""
-  session, default_runtime._current = default_runtime._current, None
-  try:
-    with runtime.use_remote_runtime(addresses, **options) as remote:
-      yield remote
-  finally:
-    default_runtime._current = session
-
-
 @pytest.fixture
 def remote(programs):
-  with _remote([program.address for program in programs]) as remote_runtime:
+  with beside_session.remote(
+    [program.address for program in programs]
+  ) as remote_runtime:
     yield remote_runtime
 
 
@@ -65,7 +56,9 @@ def _sum_of_doubles(values):
 
 
 def test_computes_and_gives_the_default_back(programs, tff_runtime):
-  with _remote([program.address for program in programs]) as remote:
+  with beside_session.remote(
+    [program.address for program in programs]
+  ) as remote:
     assert tff.framework.get_context_stack().current is remote.context
     assert _sum_of_doubles([1.0, 2.0, 3.0]) == 12.0
     assert _double(3.0) == 6.0
@@ -227,7 +220,9 @@ def test_the_result_is_that_of_the_local_runtime(name, programs):
 
   start = process.initialize()
   local = run()
-  with _remote([program.address for program in programs], num_subrounds=3):
+  with beside_session.remote(
+    [program.address for program in programs], num_subrounds=3
+  ):
     remote = run()
   exact = name == "fed_avg_votes"
   for one, other in zip(tree.flatten(local), tree.flatten(remote)):
@@ -249,7 +244,9 @@ def _restarted(program):
 
 def test_a_killed_worker_costs_no_round(programs):
   total = _spinning_sum(2.0)
-  with _remote([program.address for program in programs]) as remote:
+  with beside_session.remote(
+    [program.address for program in programs]
+  ) as remote:
     _sum_of_doubles([1.0, 2.0])
     threading.Timer(0.5, programs[0].worker.kill).start()
     assert total([1.0, 2.0, 3.0, 4.0]) == 10.0
@@ -267,7 +264,7 @@ def test_a_killed_worker_costs_no_round(programs):
 
 def test_a_worker_that_stands_still_is_lost(programs):
   total = _spinning_sum(2.0)
-  with _remote(
+  with beside_session.remote(
     [program.address for program in programs], timeout=2.0
   ) as remote:
     _sum_of_doubles([1.0, 2.0])
@@ -283,7 +280,7 @@ def test_a_worker_that_stands_still_is_lost(programs):
 
 def test_a_long_computation_is_no_silence(programs):
   total = _spinning_sum(4.0)
-  with _remote(
+  with beside_session.remote(
     [program.address for program in programs], timeout=2.0
   ) as remote:
     assert total([1.0, 2.0]) == 3.0
@@ -294,7 +291,7 @@ def test_nobody_there():
   address = f"127.0.0.1:{worker_programs.free_port()}"
   begin = time.monotonic()
   with pytest.raises(runtime.NoWorkerError, match=address):
-    with _remote([address], patience=1.0):
+    with beside_session.remote([address], patience=1.0):
       pass
   assert time.monotonic() - begin < 20.0
 

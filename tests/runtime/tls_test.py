@@ -1,16 +1,15 @@
 """Mutual TLS as docs/distributed.md sets it up: who gets in, who doesn't."""
 
-import contextlib
 import time
 
 import numpy as np
 import pytest
 import tensorflow_federated as tff
 
+from tests.runtime import beside_session
 from tests.runtime import tls_proxies
 from tests.runtime import worker_programs
 from tff_gen_debug import runtime
-from tff_gen_debug.runtime import default_runtime
 
 pytestmark = pytest.mark.slow
 
@@ -54,17 +53,8 @@ def address(ours, worker, tmp_path_factory):
     yield proxy_address
 
 
-@contextlib.contextmanager
 def _another_runtime(address, **options):
-  """A remote runtime beside the session's, which it leaves alone."""
-  session, default_runtime._current = default_runtime._current, None
-  try:
-    with runtime.use_remote_runtime(
-      [address], **{"patience": 60, **options}
-    ) as another:
-      yield another
-  finally:
-    default_runtime._current = session
+  return beside_session.remote([address], **{"patience": 60, **options})
 
 
 def _driver(directory, ca=None):
