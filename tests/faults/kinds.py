@@ -1,9 +1,8 @@
 """What is done to a victim, one function a fault.
 
 Each takes a `Site`, injects its fault at a random moment of the run, starts the
-victim again where the fault ended it, and returns how many of the rounds the
-run had to repeat, with the cost of both on its ledger: 0 but for damaged
-checkpoints.
+victim again where the fault ended it, and returns an `Injury`. A victim that
+was through before the fault came raises `TooLateError`.
 """
 
 import contextlib
@@ -21,10 +20,28 @@ from typing import Callable, Dict, Iterator, List
 from tests.faults import running
 from tests.runtime import worker_programs
 
-# How long a worker or a link is away: longer than the victim's timeout of 3 s.
+# How long a link is away: longer than the victim's timeout of 3 s.
 _AWAY_SECONDS = 8.0
 _RESTART_SECONDS = 1.0
 _links = itertools.count(1)
+
+
+class TooLateError(Exception):
+  """The run had ended before the fault: it says nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Injury:
+  """What must be seen of a fault afterwards.
+
+  Attributes:
+    repeated: How many rounds the run had to repeat, with the cost of both on
+      its ledger: 0 but for damaged checkpoints.
+    losses: How many workers it must have lost, at least.
+  """
+
+  repeated: int = 0
+  losses: int = 0
 
 
 @dataclasses.dataclass
@@ -59,8 +76,10 @@ class Site:
     running.wait_until_ended(self.start(remote))
 
   def wait_for_a_moment(self) -> None:
-    """Waits until some random time of the run."""
-    time.sleep(self.random.uniform(0.0, self.seconds))
+    """Waits until some random time of the run; it must not have ended."""
+    time.sleep(self.random.uniform(0.0, 0.5 * self.seconds))
+    if (self.folder / "result.json").exists():
+      raise TooLateError()
 
   def wait_for_checkpoints(self) -> None:
     """Waits until there are two."""
@@ -74,36 +93,36 @@ def _kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def _kill_driver(site: Site, remote: bool) -> int:
+def _kill_driver(site: Site, remote: bool) -> Injury:
   for _ in range(site.random.choice([1, 2])):
     pid = site.start(remote)
     site.wait_for_a_moment()
     _kill(pid)
     running.wait_until_ended(pid)
   site.finish(remote)
-  return 0
+  return Injury()
 
 
-def driver_killed(site: Site) -> int:
+def driver_killed(site: Site) -> Injury:
   """kill -9 of the Python process, with a local worker."""
   return _kill_driver(site, remote=False)
 
 
-def driver_of_remote_workers_killed(site: Site) -> int:
+def driver_of_remote_workers_killed(site: Site) -> Injury:
   """kill -9 of the Python process, with remote workers."""
   return _kill_driver(site, remote=True)
 
 
-def local_worker_killed(site: Site) -> int:
+def local_worker_killed(site: Site) -> Injury:
   """kill -9 of the worker that Python started."""
   pid = site.start()
   site.wait_for_a_moment()
   _kill(running.local_worker(site.folder))
   running.wait_until_ended(pid)
-  return 0
+  return Injury(losses=1)
 
 
-def _kill_workers(site: Site, numbers: List[int]) -> int:
+def _kill_workers(site: Site, numbers: List[int]) -> Injury:
   pid = site.start(remote=True)
   site.wait_for_a_moment()
   for number in numbers:
@@ -117,31 +136,30 @@ def _kill_workers(site: Site, numbers: List[int]) -> int:
     site.workers[number] = worker_programs.Program(port=dead.port)
     site.workers[number].wait_until_up()
   running.wait_until_ended(pid)
-  return 0
+  return Injury(losses=len(numbers))
 
 
-def remote_worker_killed(site: Site) -> int:
+def remote_worker_killed(site: Site) -> Injury:
   """kill -9 of one of two remote workers; started again after a second."""
   return _kill_workers(site, [site.random.randrange(2)])
 
 
-def all_remote_workers_killed(site: Site) -> int:
+def all_remote_workers_killed(site: Site) -> Injury:
   """kill -9 of both remote workers; started again after a second."""
   return _kill_workers(site, [0, 1])
 
 
-def remote_worker_stopped(site: Site) -> int:
-  """SIGSTOP of a remote worker for longer than the deadline, then SIGCONT."""
+def remote_worker_stopped(site: Site) -> Injury:
+  """SIGSTOP of a remote worker for the rest of the run."""
   worker = site.workers[site.random.randrange(2)].worker.pid
   pid = site.start(remote=True)
   site.wait_for_a_moment()
   os.kill(worker, signal.SIGSTOP)
   try:
-    time.sleep(_AWAY_SECONDS)
+    running.wait_until_ended(pid)
   finally:
     os.kill(worker, signal.SIGCONT)
-  running.wait_until_ended(pid)
-  return 0
+  return Injury(losses=1)
 
 
 def _ip(*arguments: str) -> None:
@@ -174,23 +192,24 @@ def _worker_behind_a_link() -> Iterator[worker_programs.Program]:
     _ip("netns", "delete", name)
 
 
-def network_cut(site: Site) -> int:
-  """The network to a remote worker down for longer than the deadline."""
+def network_cut(site: Site) -> Injury:
+  """The network to a remote worker down past the deadline, or to the end."""
   with _worker_behind_a_link() as program:
     workers, site.workers = site.workers, [site.workers[0], program]
     try:
       pid = site.start(remote=True)
       site.wait_for_a_moment()
       _ip("link", "set", program.link, "down")
-      time.sleep(_AWAY_SECONDS)
-      _ip("link", "set", program.link, "up")
+      if site.random.random() < 0.5:
+        time.sleep(_AWAY_SECONDS)
+        _ip("link", "set", program.link, "up")
       running.wait_until_ended(pid)
     finally:
       site.workers = workers
-  return 0
+  return Injury(losses=1)
 
 
-def checkpoint_damaged(site: Site) -> int:
+def checkpoint_damaged(site: Site) -> Injury:
   """kill -9, and the latest checkpoint cut short or with a bit flipped."""
   pid = site.start()
   site.wait_for_checkpoints()
@@ -213,7 +232,7 @@ def checkpoint_damaged(site: Site) -> int:
     )
   data.write_bytes(content)
   site.finish()
-  return versions[-1] - versions[-2]
+  return Injury(repeated=versions[-1] - versions[-2])
 
 
 @contextlib.contextmanager
@@ -230,14 +249,13 @@ def _small_disk(path: pathlib.Path) -> Iterator[None]:
 def _expect_write_error(site: Site, pid: int) -> None:
   running.wait_until_ended(pid)
   error = running.error_of(site.folder)
-  finished = site.folder / "result.json"
-  if finished.exists():
-    return  # It needed no checkpoint any more.
+  if (site.folder / "result.json").exists():
+    raise TooLateError()  # It needed no checkpoint any more.
   if not error or not error.startswith("CheckpointWriteError"):
     raise RuntimeError(f"expected a CheckpointWriteError, got {error}")
 
 
-def disk_full(site: Site) -> int:
+def disk_full(site: Site) -> Injury:
   """The disk of the checkpoints fills up; room is made after the error."""
   checkpoints = site.folder / "checkpoints"
   with _small_disk(checkpoints):
@@ -250,10 +268,10 @@ def disk_full(site: Site) -> int:
     _expect_write_error(site, pid)
     ballast.unlink()
     site.finish()
-  return 0
+  return Injury()
 
 
-def folder_unwritable(site: Site) -> int:
+def folder_unwritable(site: Site) -> Injury:
   """The folder of the checkpoints becomes read-only, until after the error."""
   checkpoints = site.folder / "checkpoints"
   with _small_disk(checkpoints):
@@ -264,7 +282,7 @@ def folder_unwritable(site: Site) -> int:
     _expect_write_error(site, pid)
     _until_it_works([part.format("rw") for part in remount])
     site.finish()
-  return 0
+  return Injury()
 
 
 def _until_it_works(command: List[str]) -> None:
@@ -279,7 +297,7 @@ def _until_it_works(command: List[str]) -> None:
 
 
 # By fault, how many of the survey's 50 runs it gets.
-RUNS: Dict[Callable[[Site], int], int] = {
+RUNS: Dict[Callable[[Site], Injury], int] = {
   driver_killed: 10,
   driver_of_remote_workers_killed: 6,
   local_worker_killed: 6,

@@ -103,12 +103,14 @@ class Outcome:
   Attributes:
     finished: Whether the run finished all of its rounds.
     ledger: Its ledger, as JSON; None if it didn't finish.
+    losses: How many workers the last start lost.
     forked_rounds: Rounds of which more than one state left TFF.
     repeated_releases: Rounds whose metrics were released more than once.
   """
 
   finished: bool
   ledger: Optional[str]
+  losses: int
   forked_rounds: List[int]
   repeated_releases: List[int]
 
@@ -125,6 +127,7 @@ def outcome(folder: pathlib.Path, rounds: int) -> Outcome:
   return Outcome(
     finished=result.get("rounds") == rounds,
     ledger=result.get("ledger"),
+    losses=result.get("losses", 0),
     forked_rounds=[n for n, found in digests.items() if len(found) > 1],
     repeated_releases=sorted({n for n in released if released.count(n) > 1}),
   )

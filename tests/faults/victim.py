@@ -9,7 +9,8 @@ folder
 *   `started` once it computes, with the process id of its local worker;
 *   `states`, a line "round digest" for each state that left TFF;
 *   `released`, a line "round" for each round whose metrics were released;
-*   `result.json` with its ledger if it finished, `error` with the error's type
+*   `result.json` with its ledger, and how many workers it lost, if it finished,
+    `error` with the error's type
     and message if it failed, and `log`.
 
 Started again in the same folder, it goes on.
@@ -133,7 +134,12 @@ def _train(folder: pathlib.Path, workers, rounds: int) -> None:
       ),
       show_progress=False,
     )
-  finished = {"ledger": result.ledger.to_json(), "rounds": result.rounds}
+    losses = context.losses if workers else context.restarts
+  finished = {
+    "ledger": result.ledger.to_json(),
+    "rounds": result.rounds,
+    "losses": losses,
+  }
   (folder / "result.json").write_text(json.dumps(finished))
 
 

@@ -34,7 +34,7 @@ def _ledger(rounds):
 def _filled(folder, *versions):
   checkpoints = checkpoints_lib.Checkpoints(folder)
   for version in versions:
-    checkpoints.save(_state(version), _ledger(version), version, version)
+    checkpoints.save(_state(version), _ledger(version), version)
   return checkpoints
 
 
@@ -50,7 +50,7 @@ def _files(folder):
 def test_comes_back_as_it_was(tmp_path):
   _filled(tmp_path, 0, 2, 4)
   latest = _load(tmp_path)
-  assert (latest.rounds, latest.charged_rounds, latest.lost_rounds) == (4, 4, 4)
+  assert (latest.rounds, latest.lost) == (4, ())
   assert latest.ledger.to_json() == _ledger(4).to_json()
   np.testing.assert_array_equal(latest.state["weights"][0], np.arange(50.0) + 4)
   assert latest.state["round_num"] == 4
@@ -90,49 +90,73 @@ def test_a_damaged_file_costs_the_rounds_since_the_checkpoint_before(
     )
     assert latest.ledger.to_json() == _ledger(4).to_json()
     return
-  assert (latest.rounds, latest.charged_rounds, latest.lost_rounds) == (2, 2, 4)
+  assert (latest.rounds, latest.lost) == (2, (range(2, 4),))
   np.testing.assert_array_equal(latest.state["weights"][0], np.arange(50.0) + 2)
-  assert (tmp_path / "damaged_round_4").is_dir()
+  assert (tmp_path / "damaged_0_rounds_2_4").is_dir()
 
 
-def _spoil_values(folder):
-  """Changes the numbers, checksums of TensorFlow and all."""
+def _damage(folder):
+  """Changes some of the numbers."""
   (data,) = folder.rglob("variables.data*")
   content = data.read_bytes()
   data.write_bytes(content[:8] + b"\x01\x02\x03\x04" + content[12:])
 
 
-def test_damage_is_found_in_the_numbers_too(tmp_path):
-  _filled(tmp_path, 2, 4)
-  _spoil_values(tmp_path / "round_4")
+def test_other_content_in_a_sound_file_is_damage(tmp_path, caplog):
+  """What TensorFlow's own checksums can't see."""
+  checkpoints = _filled(tmp_path, 2)
+  right = _digest_of(_state(4), 4)
+  content = (_state(5), _ledger(4).to_json(), 0, right)
+  checkpoints_lib.run_coroutine(checkpoints._manager.save(content, 4))
   assert _load(tmp_path).rounds == 2
+  assert "its content is not what was written" in caplog.text
+  content = (_state(4), _ledger(4).to_json(), 0, right)
+  checkpoints_lib.run_coroutine(checkpoints._manager.save(content, 4))
+  assert _load(tmp_path).rounds == 4
 
 
-def test_lost_rounds_are_charged_once(tmp_path):
+def _digest_of(state, rounds):
+  return checkpoints_lib._digest((state, _ledger(rounds).to_json(), 0))
+
+
+def test_lost_rounds_are_told_until_a_ledger_has_them(tmp_path):
   _filled(tmp_path, 2, 4)
-  _spoil_values(tmp_path / "round_4")
-  assert _load(tmp_path).lost_rounds == 4
+  _damage(tmp_path / "round_4")
+  assert _load(tmp_path).lost == (range(2, 4),)
   # As after a kill: nothing was written since, so they are still to charge.
   again = checkpoints_lib.Checkpoints(tmp_path)
-  assert again.load_latest(_state(0)).lost_rounds == 4
-  again.save(_state(3), _ledger(5), 3, 4)
+  assert again.load_latest(_state(0)).lost == (range(2, 4),)
+  again.save(_state(3), _ledger(5), 3)
   latest = _load(tmp_path)
-  assert (latest.rounds, latest.charged_rounds, latest.lost_rounds) == (3, 4, 4)
+  assert (latest.rounds, latest.lost) == (3, ())
+
+
+def test_the_same_rounds_lost_twice_are_told_twice(tmp_path):
+  _filled(tmp_path, 2, 4)
+  _damage(tmp_path / "round_4")
+  checkpoints = checkpoints_lib.Checkpoints(tmp_path)
+  checkpoints.load_latest(_state(0))
+  checkpoints.save(_state(4), _ledger(6), 4)
+  _damage(tmp_path / "round_4")
+  latest = _load(tmp_path)
+  # The ledger of the one that is left knows of neither.
+  assert (latest.rounds, latest.lost) == (2, (range(2, 4), range(2, 4)))
+  assert latest.ledger.to_json() == _ledger(2).to_json()
 
 
 def test_two_checkpoints_of_the_same_round_one_damaged(tmp_path):
   _filled(tmp_path, 2, 4)
-  _spoil_values(tmp_path / "round_4")
+  _damage(tmp_path / "round_4")
   checkpoints = checkpoints_lib.Checkpoints(tmp_path)
   checkpoints.load_latest(_state(0))
-  checkpoints.save(_state(4), _ledger(6), 4, 4)
+  checkpoints.save(_state(4), _ledger(6), 4)
   assert _load(tmp_path).ledger.to_json() == _ledger(6).to_json()
 
 
 def test_all_damaged_is_no_fresh_start(tmp_path):
   _filled(tmp_path, 2, 4)
   for version in (2, 4):
-    _spoil_values(tmp_path / f"round_{version}")
+    _damage(tmp_path / f"round_{version}")
   for _ in range(2):
     with pytest.raises(checkpoints_lib.CheckpointError, match="are damaged"):
       _load(tmp_path)
@@ -183,6 +207,6 @@ def test_what_can_not_be_written_leaves_the_last_one(tmp_path, monkeypatch):
     with pytest.raises(
       checkpoints_lib.CheckpointWriteError, match="round 4.*No space left"
     ):
-      checkpoints.save(_state(4), _ledger(4), 4, 4)
+      checkpoints.save(_state(4), _ledger(4), 4)
   assert [path.name for path in pathlib.Path(tmp_path).iterdir()] == ["round_2"]
   assert _load(tmp_path).rounds == 2

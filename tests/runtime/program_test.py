@@ -18,6 +18,7 @@ from tests.learning import toy_gan
 from tff_gen_debug import learning
 from tff_gen_debug.models import gan
 from tff_gen_debug.privacy import ledger as ledger_lib
+from tff_gen_debug.runtime import checkpoints
 from tff_gen_debug.runtime import program
 
 pytestmark = pytest.mark.usefixtures("tff_runtime")
@@ -95,6 +96,44 @@ def test_a_run_in_parts_equals_an_unbroken_one(process, tmp_path):
   assert whole.ledger.to_json() == parts.ledger.to_json()
   again = _train(process, tmp_path / "parts", 5, checkpoint_every=2)
   _assert_same_state(whole.state, again.state)
+
+
+def _damage_latest(folder):
+  latest = max(folder.glob("round_*"), key=lambda path: int(path.name[6:]))
+  (data,) = latest.rglob("variables.data*")
+  data.write_bytes(data.read_bytes()[:-3])
+
+
+def test_rounds_that_a_disk_lost_are_paid_twice(process, tmp_path):
+  _train(process, tmp_path, 4, checkpoint_every=2)
+  _damage_latest(tmp_path)
+  again = _train(process, tmp_path, 4, checkpoint_every=2)
+  assert again.rounds == 4
+  assert again.ledger.to_json() == _budget(spent=4 + 2).ledger.to_json()
+  _damage_latest(tmp_path)
+  third = _train(process, tmp_path, 6, checkpoint_every=2)
+  # Rounds 3 and 4 for the third time, then 5 and 6.
+  assert third.ledger.to_json() == _budget(spent=2 + 3 * 2 + 2).ledger.to_json()
+
+
+def test_what_a_repeat_costs_has_to_be_known(process, tmp_path):
+  def budget(repeat_event=None):
+    ledger = ledger_lib.PrivacyLedger(delta=1e-5)
+    return program.Budget(
+      lambda round_num: dp_accounting.NoOpDpEvent() if round_num else _EVENT,
+      ledger,
+      repeat_event=repeat_event,
+    )
+
+  _train(process, tmp_path, 4, checkpoint_every=2, budget=budget())
+  _damage_latest(tmp_path)
+  with pytest.raises(checkpoints.CheckpointError, match="no repeat_event"):
+    _train(process, tmp_path, 4, checkpoint_every=2, budget=budget())
+  again = _train(
+    process, tmp_path, 4, checkpoint_every=2, budget=budget(lambda _: _EVENT)
+  )
+  expected = _budget(spent=1 + 2).ledger.epsilon()
+  assert again.ledger.epsilon() == pytest.approx(expected, rel=1e-9)
 
 
 class _InterruptionError(Exception):

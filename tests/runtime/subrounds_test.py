@@ -147,6 +147,12 @@ def test_votes_are_exactly_those_of_a_whole_round(cut, tff_runtime):
   np.testing.assert_array_equal(found, expected)
 
 
+def test_parts_have_the_same_random_coordinates(cut):
+  factory = aggregators.RandomKFactory(4, tff.aggregators.SumFactory())
+  found, _ = _aggregated(factory, cut, [np.ones(40, np.float32)] * 6)
+  assert sorted(found) == [0.0] * 36 + [60.0] * 4
+
+
 def test_noise_is_drawn_once_not_once_a_part(cut):
   size = 100_000
   factory = tff.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(

@@ -167,6 +167,41 @@ def test_one_that_comes_within_patience_is_waited_for():
   assert results == [2]
 
 
+def test_without_patience_each_is_asked_once():
+  worker = _Worker("one")
+  assert _pool(worker, patience=0.0).invoke("double", 1) == 2
+  worker = _Worker("other")
+  worker.answers = False
+  with pytest.raises(worker_pool.NoWorkerError, match="no route to host"):
+    _pool(worker, patience=0.0).invoke("double", 1)
+
+
+def test_nobody_waits_for_a_worker_that_does_not_answer():
+  slow, quick = _Worker("slow"), _Worker("quick")
+  answering = threading.Event()
+  slow.check = lambda: answering.wait(10.0)
+  pool = _pool(slow, quick, patience=0.2)
+  begin = time.monotonic()
+  assert [pool.invoke("double", n) for n in range(5)] == [0, 2, 4, 6, 8]
+  assert time.monotonic() - begin < 5.0
+  assert quick.computed == list(range(5))
+  answering.set()
+
+
+def test_an_interrupted_computation_gives_its_worker_back():
+  worker = _Worker("one")
+
+  def interrupt(comp, arg):
+    del worker.invoke
+    raise KeyboardInterrupt()
+
+  worker.invoke = interrupt
+  pool = _pool(worker)
+  with pytest.raises(KeyboardInterrupt):
+    pool.invoke("double", 1)
+  assert pool.invoke("double", 2) == 4
+
+
 def test_a_failing_computation_is_not_repeated():
   worker = _Worker("one")
   pool = _pool(worker, max_repeats=5)

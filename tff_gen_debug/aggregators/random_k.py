@@ -1,5 +1,7 @@
 """Aggregation of a random part of the coordinates, another one each round."""
 
+import collections
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
@@ -60,7 +62,9 @@ class RandomKFactory(tff.aggregators.UnweightedAggregationFactory):
         tensors of defined shapes.
 
     Returns:
-      A process with the state and measurements of the inner one.
+      A process with the measurements of the inner one. Its state is an ordered
+      dict of `seed`, int32 `[2]`, from which the round's coordinates are drawn,
+      and `inner`, the inner one's.
 
     Raises:
       TypeError: If an update has a tensor that is not floating, or of unknown
@@ -71,10 +75,27 @@ class RandomKFactory(tff.aggregators.UnweightedAggregationFactory):
     top_k_votes.check_top_k(self._k, specs)
     size = top_k_votes.flat_size(specs)
 
+    seed_type = tff.TensorType(np.int32, [2])
+
     @tff.tensorflow.computation
-    def draw():
+    def first_seed():
+      return tf.random.uniform([2], maxval=np.int32(2**31 - 1), dtype=tf.int32)
+
+    @tff.tensorflow.computation(seed_type)
+    def next_seed(seed):
+      return tf.random.stateless_uniform(
+        [2], seed, maxval=np.int32(2**31 - 1), dtype=tf.int32
+      )
+
+    # A function of the state: TFF may compute it anew before and after the sum,
+    # and for each part of a cohort, and all have to come to the same.
+    @tff.tensorflow.computation(seed_type)
+    def draw(seed):
+      order = tf.random.experimental.stateless_shuffle(
+        tf.range(size), seed=seed
+      )
       # Sorted, a client reads its update from front to back.
-      return tf.sort(tf.random.shuffle(tf.range(size))[: self._k])
+      return tf.sort(order[: self._k])
 
     @tff.tensorflow.computation(value_type, (np.int32, [self._k]))
     def select(update, indices):
@@ -93,20 +114,32 @@ class RandomKFactory(tff.aggregators.UnweightedAggregationFactory):
         lambda part, spec: tf.cast(part, spec.dtype), unflatten(whole), specs
       )
 
+    @tff.federated_computation
+    def initialize():
+      return tff.federated_zip(
+        collections.OrderedDict(
+          seed=tff.federated_eval(first_seed, tff.SERVER),
+          inner=process.initialize(),
+        )
+      )
+
     @tff.federated_computation(
-      process.initialize.type_signature.result,
+      initialize.type_signature.result,
       tff.FederatedType(value_type, tff.CLIENTS),
     )
     def next_fn(state, value):
-      indices = tff.federated_eval(draw, tff.SERVER)
+      indices = tff.federated_map(draw, state["seed"])
       selected = tff.federated_map(
         select, (value, tff.federated_broadcast(indices))
       )
-      output = process.next(state, selected)
+      output = process.next(state["inner"], selected)
+      new_state = collections.OrderedDict(
+        seed=tff.federated_map(next_seed, state["seed"]), inner=output.state
+      )
       return tff.templates.MeasuredProcessOutput(
-        output.state,
+        tff.federated_zip(new_state),
         tff.federated_map(place, (output.result, indices)),
         output.measurements,
       )
 
-    return tff.templates.AggregationProcess(process.initialize, next_fn)
+    return tff.templates.AggregationProcess(initialize, next_fn)

@@ -286,7 +286,7 @@ def build_dp_fed_gan(
     gradient = tf.nest.map_structure(tf.negative, mean_delta)
     update_norm = tf.linalg.global_norm(mean_delta)
     is_finite = tf.math.is_finite(update_norm)
-    # As in `tff.learning`, an aggregate that isn't finite changes nothing.
+    # An aggregate that isn't finite leaves the discriminator as it was.
     discriminator_state, discriminator = tf.nest.map_structure(
       lambda new, old: tf.where(is_finite, new, old),
       server_optimizer.next(

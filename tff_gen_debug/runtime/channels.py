@@ -131,13 +131,14 @@ def open_channel(
   Returns:
     The channel, which shares no connection with others to the same address.
   """
-  host, _ = parse_address(address)
+  local = is_loopback(parse_address(address)[0])
   options = (
     *_OPTIONS,
     # Without it all channels to an address are one connection underneath, and
     # a health check waits behind the model that is being sent.
     ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.enable_http_proxy", 0 if is_loopback(host) else 1),
+    # A plain connection goes straight to the worker, past any proxy.
+    ("grpc.enable_http_proxy", 0 if local or credentials is None else 1),
   )
   if credentials is None:
     return grpc.insecure_channel(address, options)

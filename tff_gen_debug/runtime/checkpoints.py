@@ -2,8 +2,14 @@
 
 State and ledger go together into one `tff.program.FileProgramStateManager`
 version, which appears under its name when it is whole. A digest inside it tells
-whether what is read is what was written; a damaged one is set aside for the one
-before.
+whether what is read is what was written.
+
+A damaged one is set aside for the one before, as `damaged_INDEX_rounds_A_B`: it
+had B rounds, the one before had A. What lies between has been released, and
+will be run and released again, so each such folder stands for the cost of these
+rounds. A checkpoint says how many of the folders its ledger knows of; the cost
+of the others is still to be charged, whatever was damaged, killed and resumed
+since. So they are never removed.
 """
 
 import asyncio
@@ -29,7 +35,7 @@ _T = TypeVar("_T")
 _logger = logging.getLogger(__name__)
 
 _PREFIX = "round_"
-_DAMAGED = "damaged_round_"
+_DAMAGED = re.compile("damaged_([0-9]+)_rounds_([0-9]+)_([0-9]+)")
 
 
 class CheckpointError(RuntimeError):
@@ -46,21 +52,16 @@ class Checkpoint:
 
   Attributes:
     state: The state of the process.
-    ledger: What has been spent.
+    ledger: What has been spent, but for `lost`.
     rounds: The number of rounds in `state`.
-    charged_rounds: How many rounds `ledger` holds the cost of, those that were
-      lost with damaged checkpoints and run again counted once; at least
-      `rounds`.
-    lost_rounds: The number of rounds of the latest damaged checkpoint, if that
-      is more than `charged_rounds`, else `charged_rounds`. What lies between
-      has been released, and the ledger does not know of it.
+    lost: Rounds, counted from 0, that were released and then lost with a
+      damaged checkpoint, and that `ledger` doesn't know of: a range for each.
   """
 
   state: Any
   ledger: ledger_lib.PrivacyLedger
   rounds: int
-  charged_rounds: int
-  lost_rounds: int
+  lost: tuple[range, ...]
 
 
 class Checkpoints:
@@ -87,26 +88,22 @@ class Checkpoints:
       ) from error
 
   def save(
-    self,
-    state: Any,
-    ledger: ledger_lib.PrivacyLedger,
-    rounds: int,
-    charged_rounds: int,
+    self, state: Any, ledger: ledger_lib.PrivacyLedger, rounds: int
   ) -> None:
-    """Writes a checkpoint, then removes all but the two latest.
+    """Writes a checkpoint to the disk, then removes all but the two latest.
 
     Args:
       state: The state of the process.
-      ledger: What has been spent.
+      ledger: What has been spent, with what `load_latest` said was lost.
       rounds: The number of rounds in `state`, more than in the last checkpoint.
-      charged_rounds: See `Checkpoint`.
 
     Raises:
       CheckpointWriteError: If it can't be written.
     """
-    content = (state, ledger.to_json(), charged_rounds)
+    content = (state, ledger.to_json(), len(self._set_aside()))
     try:
       run_coroutine(self._manager.save((*content, _digest(content)), rounds))
+      _sync(self._path(rounds))
     except (OSError, tf.errors.OpError) as error:
       self._remove_unfinished()
       raise CheckpointWriteError(
@@ -128,20 +125,20 @@ class Checkpoints:
       CheckpointError: If it is of another process, or all are damaged.
     """
     versions = run_coroutine(self._manager.get_versions()) or []
-    for version in reversed(versions):
-      content = self._load(version, structure)
+    while versions:
+      version = versions.pop()
+      content = self._load(version, versions[-1] if versions else 0, structure)
       if content is None:
         continue
-      state, text, charged = content
+      state, text, known = content
       _check_same_tensors(structure, state, self._path(version))
       return Checkpoint(
         state=state,
         ledger=ledger_lib.PrivacyLedger.from_json(text),
         rounds=version,
-        charged_rounds=charged,
-        lost_rounds=max(charged, *self._damaged_versions(), 0),
+        lost=tuple(self._set_aside()[known:]),
       )
-    if versions or self._damaged_versions():
+    if self._set_aside():
       raise CheckpointError(
         f"All checkpoints in {self._directory} are damaged. A run in another "
         "folder starts anew, and spends its budget again: add up what both "
@@ -149,16 +146,18 @@ class Checkpoints:
       )
     return None
 
-  def _load(self, version: int, structure) -> Optional[tuple[Any, str, int]]:
+  def _load(
+    self, version: int, before: int, structure
+  ) -> Optional[tuple[Any, str, int]]:
     """Reads and checks one version; sets it aside and returns None if bad."""
     try:
-      state, text, charged, digest = run_coroutine(
+      state, text, known, digest = run_coroutine(
         self._manager.load(version, (structure, "", 0, ""))
       )
       text, digest = _text(text), _text(digest)
-      charged = int(charged)
+      known = int(known)
       damage = None
-      if digest != _digest((state, text, charged)):
+      if digest != _digest((state, text, known)):
         damage = "its content is not what was written"
     except (TypeError, ValueError) as error:
       if _is_readable(self._path(version)):
@@ -173,10 +172,11 @@ class Checkpoints:
     except Exception as error:  # pylint: disable=broad-except
       damage = _first_line(error)
     if damage is None:
-      return state, text, charged
-    aside = os.path.join(self._directory, f"{_DAMAGED}{version}")
-    if tf.io.gfile.exists(aside):
-      tf.io.gfile.rmtree(aside)
+      return state, text, known
+    index = len(self._set_aside())
+    aside = os.path.join(
+      self._directory, f"damaged_{index}_rounds_{before}_{version}"
+    )
     tf.io.gfile.rename(self._path(version), aside)
     _logger.error(
       "The checkpoint of round %d is damaged (%s). It is set aside as %s; "
@@ -194,11 +194,13 @@ class Checkpoints:
     # Folders have a slash at their end where the file system has none.
     return [name.rstrip("/") for name in tf.io.gfile.listdir(self._directory)]
 
-  def _damaged_versions(self) -> list[int]:
-    found = [
-      re.fullmatch(_DAMAGED + "([0-9]+)", name) for name in self._names()
-    ]
-    return [int(match[1]) for match in found if match]
+  def _set_aside(self) -> list[range]:
+    """The rounds that each damaged checkpoint lost, in the order of damage."""
+    found = [_DAMAGED.fullmatch(name) for name in self._names()]
+    numbers = sorted(
+      tuple(map(int, match.groups())) for match in found if match
+    )
+    return [range(before, version) for _, before, version in numbers]
 
   def _remove_unfinished(self) -> None:
     for name in self._names():
@@ -211,6 +213,21 @@ def run_coroutine(coroutine: Coroutine[Any, Any, _T]) -> _T:
   """Waits for `coroutine`, also where an event loop runs, as in notebooks."""
   with futures.ThreadPoolExecutor(max_workers=1) as executor:
     return executor.submit(lambda: asyncio.run(coroutine)).result()
+
+
+def _sync(path: str) -> None:
+  """Has a folder outlive a loss of power, where there is a local disk."""
+  if not os.path.isdir(path):
+    return
+  paths = [os.path.dirname(path)]
+  for folder, _, names in os.walk(path):
+    paths += [folder, *(os.path.join(folder, name) for name in names)]
+  for each in paths:
+    descriptor = os.open(each, os.O_RDONLY)
+    try:
+      os.fsync(descriptor)
+    finally:
+      os.close(descriptor)
 
 
 def _is_readable(path: str) -> bool:

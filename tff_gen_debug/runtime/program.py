@@ -40,6 +40,10 @@ class Budget:
       in a copy.
     stop_at_epsilon: The run stops before the round that would take the ledger
       over it; no limit by default.
+    repeat_event: From a round's number to the event of running it once more
+      with new noise, after a checkpoint was damaged. Needed where `round_event`
+      is a function: its events count on what other rounds did, such as that an
+      epoch's later rounds have other users. Without, such a run ends there.
   """
 
   round_event: Union[
@@ -47,6 +51,7 @@ class Budget:
   ]
   ledger: ledger_lib.PrivacyLedger
   stop_at_epsilon: Optional[float] = None
+  repeat_event: Optional[Callable[[int], dp_accounting.DpEvent]] = None
 
   def event(self, round_num: int) -> dp_accounting.DpEvent:
     """The event of one round, counted from 0."""
@@ -128,13 +133,11 @@ def train(
     )
   checkpoints = checkpoints_lib.Checkpoints(directory)
   state, ledger, done = process.initialize(), copy.deepcopy(budget.ledger), 0
-  charged = 0
   latest = checkpoints.load_latest(state)
   if latest is None:
-    checkpoints.save(state, ledger, done, charged)
+    checkpoints.save(state, ledger, done)
   else:
     state, ledger, done = latest.state, latest.ledger, latest.rounds
-    charged = latest.lost_rounds
     _charge_lost_rounds(budget, ledger, latest)
     _logger.info("%s: going on after round %d", description, done)
   if on_checkpoint is not None:
@@ -163,8 +166,7 @@ def train(
         progress.set_postfix_str(f"epsilon={ledger.epsilon():.4g}")
       is_last = stopped or done == rounds
       if unreleased and (is_last or done % checkpoint_every == 0):
-        charged = max(charged, done)
-        checkpoints.save(state, ledger, done, charged)
+        checkpoints.save(state, ledger, done)
         _release(release_managers, unreleased)
         unreleased.clear()
         if on_checkpoint is not None:
@@ -185,9 +187,16 @@ def _charge_lost_rounds(
   latest: checkpoints_lib.Checkpoint,
 ) -> None:
   """Records what was released and then lost with a damaged checkpoint."""
-  lost = range(latest.charged_rounds, latest.lost_rounds)
+  lost = [round_num for rounds in latest.lost for round_num in rounds]
+  if lost and callable(budget.round_event) and budget.repeat_event is None:
+    raise checkpoints_lib.CheckpointError(
+      f"A checkpoint was damaged, and {len(lost)} round(s) whose results are "
+      "out would be run again. What that costs is not known: round_event "
+      "depends on the round, and the budget has no repeat_event."
+    )
+  event = budget.repeat_event or budget.event
   for round_num in lost:
-    ledger.record(budget.event(round_num))
+    ledger.record(event(round_num))
   if lost:
     _logger.warning(
       "%d round(s) whose results are out were lost with a damaged checkpoint. "

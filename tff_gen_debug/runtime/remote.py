@@ -38,7 +38,7 @@ class RemoteRuntime(default_runtime.Runtime):
     )
     with contextlib.ExitStack() as resources:
       resources.callback(self._pool.close)
-      self._pool.check()
+      self._pool.wait_for_one()
       context = subrounds.SubroundContext(
         self._pool, parallel=len(workers), num_subrounds=num_subrounds
       )
@@ -76,7 +76,9 @@ def use_remote_runtime(
   A round's cohort is cut into parts; each part is computed by a worker that is
   free, and their sums are merged. Noise is drawn once, on the merged sum.
   Computations without clients, such as `process.initialize()`, and those that
-  can't be cut run whole on one of the workers.
+  can't be cut run whole on one of the workers. What the server draws at random
+  *before* the sum has to be a function of the state, as in all processes of
+  this package and of TFF: each part computes it anew.
 
   A worker that is lost (its process ended, its machine or network is gone, or
   it gives no sign of life for `timeout` seconds) is replaced by another one for

@@ -2,8 +2,7 @@
 
 import contextlib
 import threading
-import time
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, ContextManager, Iterator, Optional
 
 import grpc
 import tensorflow_federated as tff
@@ -20,7 +19,9 @@ _LOSS_CODES = worker_stub.CONNECTION_CODES | {
   grpc.StatusCode.FAILED_PRECONDITION,
   grpc.StatusCode.DEADLINE_EXCEEDED,
 }
-_CHECKS_PER_TIMEOUT = 3
+# A worker is lost after so many questions in a row, each asked after the one
+# before has failed: a driver that itself stood still has but one to lose.
+_FAILURES = 3
 
 
 class RemoteWorker(tff.framework.SyncContext):
@@ -54,6 +55,7 @@ class RemoteWorker(tff.framework.SyncContext):
     self._timeout = timeout
     self._factory = _Factory(self)
     self._context = compilation.native_context(self._factory, compiler)
+    self._lock = threading.Lock()
     self._stub: Optional[worker_stub.WorkerStub] = None
     self._executors: Optional[executor_cache.ExecutorCache] = None
     self._silence: Optional[str] = None
@@ -70,9 +72,9 @@ class RemoteWorker(tff.framework.SyncContext):
   @contextlib.contextmanager
   def _checking(self) -> Iterator[Callable[[], None]]:
     channel = channels.open_channel(self.address, self._credentials)
-    pause = self._timeout / _CHECKS_PER_TIMEOUT
+    seconds = self._timeout / (2 * _FAILURES)
     try:
-      yield lambda: health.check(channel, pause)
+      yield lambda: health.check(channel, seconds)
     finally:
       channel.close()
 
@@ -83,37 +85,19 @@ class RemoteWorker(tff.framework.SyncContext):
       WorkerDiedError: If the worker was lost.
       grpc.RpcError: If the computation itself fails.
     """
-    finished = threading.Event()
     self._silence = None
-    watch = threading.Thread(target=self._watch, args=(finished,), daemon=True)
-    watch.start()
+    self.executors()  # Connects, so that there is what the watch may break.
+    watch = _Watch(self._stub, self._checking, self._timeout, self._on_silence)
     try:
       return self._context.invoke(comp, arg)
     except worker_stub.WorkerDiedError:
       self.disconnect()
       raise
     finally:
-      finished.set()
+      watch.end()
 
-  def _watch(self, finished: threading.Event) -> None:
-    """Breaks the connection if the worker is silent until `finished`."""
-    pause = self._timeout / _CHECKS_PER_TIMEOUT
-    if finished.wait(pause):
-      return
-    answered = time.monotonic()
-    with self._checking() as check:
-      while not finished.wait(pause):
-        try:
-          check()
-          answered = time.monotonic()
-        except grpc.RpcError as error:
-          silent = time.monotonic() - answered
-          if silent >= self._timeout and not finished.is_set():
-            self._silence = f"was silent for {silent:.0f} s ({error.code()})"
-            stub = self._stub
-            if stub is not None:
-              stub.close()
-            return
+  def _on_silence(self, silence: str) -> None:
+    self._silence = silence
 
   def explain_loss(
     self, code: Optional[grpc.StatusCode], details: str
@@ -128,29 +112,79 @@ class RemoteWorker(tff.framework.SyncContext):
 
   def executors(self) -> executor_cache.ExecutorCache:
     """The executors on the present connection, made if missing."""
-    if self._executors is None:
-      channel = channels.open_channel(self.address, self._credentials)
-      self._stub = worker_stub.WorkerStub(channel, self.explain_loss)
-      self._executors = executor_cache.ExecutorCache(self._stub)
-    return self._executors
+    with self._lock:
+      if self._executors is None:
+        channel = channels.open_channel(self.address, self._credentials)
+        self._stub = worker_stub.WorkerStub(channel, self.explain_loss)
+        self._executors = executor_cache.ExecutorCache(self._stub)
+      return self._executors
 
   def disconnect(self) -> None:
     """Closes the connection; a computation that runs on it fails."""
-    stub, self._stub, self._executors = self._stub, None, None
+    with self._lock:
+      stub, self._stub, self._executors = self._stub, None, None
     if stub is not None:
       stub.close()
 
   def free(self) -> None:
     """Frees what this process keeps on the worker, and disconnects."""
-    if self._executors is not None:
+    executors = self._executors
+    if executors is not None:
       # To a machine that is gone this may take a while; once is enough.
       try:
         self.check()
       except grpc.RpcError:
         pass
       else:
-        self._executors.clear()
+        executors.clear()
     self.disconnect()
+
+
+class _Watch:
+  """Asks a worker whether it is there, and breaks a connection if it isn't."""
+
+  def __init__(
+    self,
+    stub: Optional[worker_stub.WorkerStub],
+    checking: Callable[[], ContextManager[Callable[[], None]]],
+    timeout: float,
+    on_silence: Callable[[str], None],
+  ):
+    self._stub = stub
+    self._checking = checking
+    self._timeout = timeout
+    self._on_silence = on_silence
+    self._ended = threading.Event()
+    self._lock = threading.Lock()
+    threading.Thread(target=self._run, daemon=True).start()
+
+  def end(self) -> None:
+    """Asks no more; from here on the connection is left alone."""
+    with self._lock:
+      self._ended.set()
+
+  def _run(self) -> None:
+    pause = self._timeout / (2 * _FAILURES)
+    failures = 0
+    if self._ended.wait(pause):
+      return  # Most computations: nothing to ask.
+    with self._checking() as check:
+      while not self._ended.wait(pause):
+        try:
+          check()
+          failures = 0
+        except grpc.RpcError as error:
+          failures += 1
+          if failures == _FAILURES:
+            self._break(error)
+            return
+
+  def _break(self, error: grpc.RpcError) -> None:
+    code = error.code().name if isinstance(error, grpc.Call) else error
+    with self._lock:
+      if not self._ended.is_set() and self._stub is not None:
+        self._on_silence(f"was silent for {self._timeout:.0f} s ({code})")
+        self._stub.close()
 
 
 class _Factory(tff.framework.ExecutorFactory):

@@ -32,6 +32,10 @@ class SubroundContext(tff.framework.SyncContext):
   sum. Integer sums are exactly those of an uncut round; floating-point ones can
   differ in their last digits, because the order of addition does.
 
+  What the server computes before the sum, such as what it broadcasts, is
+  computed anew for each part and again after the sum: draws in it have to be
+  functions of the state (`tf.random.stateless_*`), or the parts disagree.
+
   Handed on as it is, to be computed at once, is a computation
 
   *   without clients;

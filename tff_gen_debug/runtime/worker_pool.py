@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 import os
 import threading
 import time
@@ -15,8 +16,10 @@ from tff_gen_debug.runtime import worker_stub
 
 _logger = logging.getLogger(__name__)
 
-# How long a worker that could not be reached is left alone.
+# How long a worker that could not be reached is left alone, at first and at
+# most; twice as long each time.
 _RETRY_SECONDS = 2.0
+_MAX_RETRY_SECONDS = 30.0
 
 
 class NoWorkerError(RuntimeError):
@@ -29,22 +32,26 @@ class _Member:
 
   Attributes:
     worker: The worker.
-    busy: Whether a thread has it.
+    busy: Whether a thread computes on it, or asks whether it is there.
     lost: Why it can't be used at present, or None if it can.
-    retry_at: When it may be tried again.
+    pause: How long it is left alone when it doesn't answer.
+    retry_at: When it may be asked again.
+    asked_at: When it last failed to answer.
   """
 
   worker: remote_worker.RemoteWorker
   busy: bool = False
   lost: Optional[str] = "was never reached"
+  pause: float = 0.0
   retry_at: float = 0.0
+  asked_at: float = -math.inf
 
 
 class WorkerPool(tff.framework.SyncContext):
   """Gives each computation to a free worker, and to another if that is lost.
 
   May be called by many threads; those for which no worker is free wait. A lost
-  worker is tried again from time to time, and works on once it answers.
+  worker is asked from time to time, in the background, whether it is back.
   """
 
   def __init__(
@@ -60,7 +67,8 @@ class WorkerPool(tff.framework.SyncContext):
       workers: The workers, at least one.
       max_repeats: How often one computation is repeated because the worker that
         computed it was lost.
-      patience: Seconds to wait while none of the workers can be reached.
+      patience: Seconds to wait while none of the workers can be reached; each
+        is asked once at least.
     """
     self._members = [_Member(worker) for worker in workers]
     self._max_repeats = max_repeats
@@ -108,14 +116,13 @@ class WorkerPool(tff.framework.SyncContext):
       finally:
         self._give_back(member, lost)
 
-  def check(self) -> None:
-    """Waits until each worker has answered, or patience ends.
+  def wait_for_one(self) -> None:
+    """Waits until some worker answers, or patience ends.
 
     Raises:
-      NoWorkerError: If none of them did.
+      NoWorkerError: If none does.
     """
-    member = self._take()
-    self._give_back(member, None)
+    self._give_back(self._take(), None)
 
   def close(self) -> None:
     """Disconnects from all workers; computations that run there fail."""
@@ -130,60 +137,65 @@ class WorkerPool(tff.framework.SyncContext):
 
   def _take(self) -> _Member:
     """Waits for a free worker that answers."""
-    give_up_at = time.monotonic() + self._patience
-    while True:
-      with self._changed:
-        member = self._choose(give_up_at)
-        if member is None:
-          give_up_at = self._wait(give_up_at)
-          continue
-        member.busy = True
-      if member.lost is None:
-        return member
-      try:
-        member.worker.check()
-        _logger.info("TFF's worker at %s answers.", member.worker.address)
-        member.lost = None
-        return member
-      except grpc.RpcError as error:
-        self._give_back(member, f"does not answer ({_brief(error)})")
+    began = time.monotonic()
+    with self._changed:
+      while True:
+        if self._closed:
+          raise RuntimeError(
+            "This runtime is closed. Call tff_gen_debug.runtime."
+            "use_remote_runtime() for another one."
+          )
+        for member in self._members:
+          if member.lost is None and not member.busy:
+            member.busy = True
+            return member
+        self._ask_who_is_due()
+        if any(member.lost is None for member in self._members):
+          began = time.monotonic()
+        self._raise_if_nobody_is_there(began)
+        self._changed.wait(_RETRY_SECONDS / 4)
 
-  def _choose(self, give_up_at: float) -> Optional[_Member]:
-    if self._closed:
-      raise RuntimeError(
-        "This runtime is closed. Call tff_gen_debug.runtime."
-        "use_remote_runtime() for another one."
-      )
-    now = time.monotonic()
-    free = [member for member in self._members if not member.busy]
-    for member in free:
-      if member.lost is None:
-        return member
-    if now > give_up_at and len(free) == len(self._members):
+  def _raise_if_nobody_is_there(self, began: float) -> None:
+    asked = min(member.asked_at for member in self._members)
+    if asked >= began and time.monotonic() >= began + self._patience:
       raise NoWorkerError(
         f"No worker could be reached for {self._patience:.0f} s:\n"
         + "\n".join(
-          f"  {member.worker.address} {member.lost}" for member in free
+          f"  {member.worker.address} {member.lost}" for member in self._members
         )
       )
-    due = [member for member in free if member.retry_at <= now]
-    if not due:
-      return None
-    return min(due, key=lambda member: member.retry_at)
 
-  def _wait(self, give_up_at: float) -> float:
-    """Waits for a change; returns when to give up, later if somebody works."""
-    self._changed.wait(_RETRY_SECONDS / 4)
-    if any(member.busy and member.lost is None for member in self._members):
-      return time.monotonic() + self._patience
-    return give_up_at
+  def _ask_who_is_due(self) -> None:
+    """Asks lost workers whether they are there; each waits for itself."""
+    for member in self._members:
+      is_due = member.retry_at <= time.monotonic()
+      if member.lost is not None and not member.busy and is_due:
+        member.busy = True
+        threading.Thread(target=self._ask, args=(member,), daemon=True).start()
+
+  def _ask(self, member: _Member) -> None:
+    lost: Optional[str] = "could not be asked"
+    try:
+      member.worker.check()
+      _logger.info("TFF's worker at %s answers.", member.worker.address)
+      lost = None
+    except grpc.RpcError as error:
+      lost = f"does not answer ({_brief(error)})"
+    finally:
+      self._give_back(member, lost)
 
   def _give_back(self, member: _Member, lost: Optional[str]) -> None:
     with self._changed:
       member.busy = False
       member.lost = lost
-      if lost is not None:
-        member.retry_at = time.monotonic() + _RETRY_SECONDS
+      if lost is None:
+        member.pause = 0.0
+      else:
+        member.asked_at = time.monotonic()
+        member.retry_at = member.asked_at + member.pause
+        member.pause = min(
+          max(2 * member.pause, _RETRY_SECONDS), _MAX_RETRY_SECONDS
+        )
       self._changed.notify_all()
 
 
