@@ -200,9 +200,10 @@ _CASES = {
 }
 
 
-# Building the stock ones takes most of a minute on a busy machine.
+# Building the others takes most of a minute on a busy machine.
+_QUICK = ("fed_avg", "fed_avg_votes")
 _CASE_NAMES = [
-  pytest.param(name, marks=[pytest.mark.slow] * name.startswith("stock"))
+  pytest.param(name, marks=[] if name in _QUICK else [pytest.mark.slow])
   for name in _CASES
 ]
 
@@ -242,6 +243,7 @@ def _restarted(program):
   return new
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_no_round(programs):
   total = _spinning_sum(2.0)
   with beside_session.remote(
@@ -262,6 +264,7 @@ def test_a_killed_worker_costs_no_round(programs):
     assert used.min() > 0.5 * used.max()
 
 
+@pytest.mark.slow
 def test_a_worker_that_stands_still_is_lost(programs):
   total = _spinning_sum(2.0)
   with beside_session.remote(
@@ -278,6 +281,7 @@ def test_a_worker_that_stands_still_is_lost(programs):
     assert _sum_of_doubles([1.0, 2.0]) == 6.0
 
 
+@pytest.mark.slow
 def test_a_long_computation_is_no_silence(programs):
   total = _spinning_sum(4.0)
   with beside_session.remote(
@@ -312,6 +316,7 @@ def test_a_failing_computation_is_told(remote):
   assert remote.losses == 0
 
 
+@pytest.mark.slow
 def test_a_large_model_travels(remote):
   size = 3_000_000
   value_type = tff.TensorType(np.float32, [size])
