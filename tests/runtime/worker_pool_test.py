@@ -58,10 +58,15 @@ def _no_pause(monkeypatch):
   monkeypatch.setattr(worker_pool, "_RETRY_SECONDS", 0.05)
 
 
-def _pool(*workers, max_repeats=1, patience=0.5):
-  return worker_pool.WorkerPool(
+def _pool(*workers, max_repeats=1, patience=0.5, asked=True):
+  """A pool; if `asked`, its workers have all answered and come in order."""
+  pool = worker_pool.WorkerPool(
     workers, max_repeats=max_repeats, patience=patience
   )
+  if asked:
+    for member in pool._members:
+      member.lost = None
+  return pool
 
 
 def _run(function, *arguments):
@@ -146,7 +151,7 @@ def test_no_worker_within_patience_names_all():
   workers = [_Worker(name) for name in ("one", "two")]
   for worker in workers:
     worker.answers = False
-  pool = _pool(*workers, patience=0.3)
+  pool = _pool(*workers, patience=0.3, asked=False)
   begin = time.monotonic()
   with pytest.raises(worker_pool.NoWorkerError) as raised:
     pool.invoke("double", 1)
@@ -159,7 +164,7 @@ def test_no_worker_within_patience_names_all():
 def test_one_that_comes_within_patience_is_waited_for():
   worker = _Worker("one")
   worker.answers = False
-  pool = _pool(worker, patience=10.0)
+  pool = _pool(worker, patience=10.0, asked=False)
   thread, results = _run(pool.invoke, "double", 1)
   time.sleep(0.2)
   worker.answers = True
@@ -169,18 +174,18 @@ def test_one_that_comes_within_patience_is_waited_for():
 
 def test_without_patience_each_is_asked_once():
   worker = _Worker("one")
-  assert _pool(worker, patience=0.0).invoke("double", 1) == 2
+  assert _pool(worker, patience=0.0, asked=False).invoke("double", 1) == 2
   worker = _Worker("other")
   worker.answers = False
   with pytest.raises(worker_pool.NoWorkerError, match="no route to host"):
-    _pool(worker, patience=0.0).invoke("double", 1)
+    _pool(worker, patience=0.0, asked=False).invoke("double", 1)
 
 
 def test_nobody_waits_for_a_worker_that_does_not_answer():
   slow, quick = _Worker("slow"), _Worker("quick")
   answering = threading.Event()
   slow.check = lambda: answering.wait(10.0)
-  pool = _pool(slow, quick, patience=0.2)
+  pool = _pool(slow, quick, patience=0.2, asked=False)
   begin = time.monotonic()
   assert [pool.invoke("double", n) for n in range(5)] == [0, 2, 4, 6, 8]
   assert time.monotonic() - begin < 5.0
