@@ -23,6 +23,10 @@ from tests.runtime import worker_programs
 # How long a link is away: longer than the victim's timeout of 3 s.
 _AWAY_SECONDS = 8.0
 _RESTART_SECONDS = 1.0
+# A fault comes no later than so many rounds before the end, give or take what a
+# round takes: it has to be seen.
+_LAST_ROUNDS = 5
+_ROUND_SECONDS = 0.2
 _links = itertools.count(1)
 
 
@@ -52,7 +56,6 @@ class Site:
     victims: Starts the victim.
     folder: The victim's.
     rounds: How many rounds it has.
-    seconds: How long they take when nothing disturbs them.
     random: Draws the moment of the fault.
     workers: Programs of two remote workers, shared by all runs.
   """
@@ -60,7 +63,6 @@ class Site:
   victims: running.Victims
   folder: pathlib.Path
   rounds: int
-  seconds: float
   random: random.Random
   workers: List[worker_programs.Program]
 
@@ -77,7 +79,15 @@ class Site:
 
   def wait_for_a_moment(self) -> None:
     """Waits until some random time of the run; it must not have ended."""
-    time.sleep(self.random.uniform(0.0, 0.5 * self.seconds))
+    states = self.folder / "states"
+    reached = self.random.randrange(self.rounds - _LAST_ROUNDS)
+
+    def is_there():
+      lines = states.read_text().splitlines() if states.exists() else []
+      return bool(lines) and int(lines[-1].split()[0]) >= reached
+
+    running.wait(is_there, 60)
+    time.sleep(self.random.uniform(0.0, _ROUND_SECONDS))
     if (self.folder / "result.json").exists():
       raise TooLateError()
 
@@ -213,7 +223,7 @@ def checkpoint_damaged(site: Site) -> Injury:
   """kill -9, and the latest checkpoint cut short or with a bit flipped."""
   pid = site.start()
   site.wait_for_checkpoints()
-  time.sleep(site.random.uniform(0.0, site.seconds / 2))
+  time.sleep(site.random.uniform(0.0, _ROUND_SECONDS))
   _kill(pid)
   running.wait_until_ended(pid)
   checkpoints = site.folder / "checkpoints"

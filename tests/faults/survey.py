@@ -73,24 +73,10 @@ def problem(
   return ""
 
 
-def undisturbed_seconds(
-  victims: running.Victims, folder: pathlib.Path, rounds: int
-) -> float:
-  """How long the rounds take when nothing disturbs them."""
-  pid = victims.start(folder, rounds)
-  running.wait_until_started(pid, folder)
-  begin = time.monotonic()
-  running.wait_until_ended(pid)
-  if not running.outcome(folder, rounds).finished:
-    raise RuntimeError(kinds.report(folder))
-  return time.monotonic() - begin
-
-
 def survey(share: float, seed: int, keep: pathlib.Path) -> List[Row]:
   """Runs all faults, each `share` of its times but once at least."""
   rows = []
   with running.Victims() as victims:
-    seconds = undisturbed_seconds(victims, keep / "undisturbed", _ROUNDS)
     workers = [worker_programs.Program() for _ in range(2)]
     try:
       for worker in workers:
@@ -107,7 +93,6 @@ def survey(share: float, seed: int, keep: pathlib.Path) -> List[Row]:
             victims=victims,
             folder=keep / name,
             rounds=_ROUNDS,
-            seconds=seconds,
             random=random.Random(f"{seed} {name}"),
             workers=workers,
           )
