@@ -7,7 +7,6 @@ was through before the fault came raises `TooLateError`.
 
 import contextlib
 import dataclasses
-import itertools
 import json
 import os
 import pathlib
@@ -18,6 +17,7 @@ import time
 from typing import Callable, Dict, Iterator, List
 
 from tests.faults import running
+from tests.runtime import machines
 from tests.runtime import worker_programs
 
 # How long a link is away: longer than the victim's timeout of 3 s.
@@ -27,7 +27,6 @@ _RESTART_SECONDS = 1.0
 # round takes: it has to be seen.
 _LAST_ROUNDS = 5
 _ROUND_SECONDS = 0.2
-_links = itertools.count(1)
 
 
 class TooLateError(Exception):
@@ -172,50 +171,24 @@ def remote_worker_stopped(site: Site) -> Injury:
   return Injury(losses=1)
 
 
-def _ip(*arguments: str) -> None:
-  subprocess.run(["ip", *arguments], check=True, capture_output=True)
-
-
-@contextlib.contextmanager
-def _worker_behind_a_link() -> Iterator[worker_programs.Program]:
-  """A worker in a network namespace of its own, behind `link`."""
-  # A namespace that was deleted may keep its link for a moment.
-  number = next(_links)
-  name = f"tgd{os.getpid()}n{number}"
-  subnet = f"10.{200 + os.getpid() % 50}.{number}"
-  _ip("netns", "add", name)
-  try:
-    _ip("link", "add", f"{name}a", "type", "veth", "peer", "name", f"{name}b")
-    _ip("link", "set", f"{name}b", "netns", name)
-    _ip("addr", "add", f"{subnet}.1/24", "dev", f"{name}a")
-    _ip("link", "set", f"{name}a", "up")
-    inside = ("netns", "exec", name, "ip")
-    _ip(*inside, "addr", "add", f"{subnet}.2/24", "dev", f"{name}b")
-    _ip(*inside, "link", "set", f"{name}b", "up")
-    _ip(*inside, "link", "set", "lo", "up")
-    with worker_programs.running(
-      host=f"{subnet}.2", prefix=["ip", "netns", "exec", name]
-    ) as program:
-      program.link = f"{name}a"
-      yield program
-  finally:
-    _ip("netns", "delete", name)
-
-
 def network_cut(site: Site) -> Injury:
   """The network to a remote worker down past the deadline, or to the end."""
-  with _worker_behind_a_link() as program:
-    workers, site.workers = site.workers, [site.workers[0], program]
-    try:
-      pid = site.start(remote=True)
-      site.wait_for_a_moment()
-      _ip("link", "set", program.link, "down")
-      if site.random.random() < 0.5:
-        time.sleep(_AWAY_SECONDS)
-        _ip("link", "set", program.link, "up")
-      running.wait_until_ended(pid)
-    finally:
-      site.workers = workers
+  with machines.machines(1) as (machine,):
+    with worker_programs.running(
+      host=machine.host, prefix=machine.prefix
+    ) as program:
+      workers, site.workers = site.workers, [site.workers[0], program]
+      try:
+        pid = site.start(remote=True)
+        site.wait_for_a_moment()
+        machine.unplug()
+        if site.random.random() < 0.5:
+          time.sleep(_AWAY_SECONDS)
+          machine.plug_in()
+        running.wait_until_ended(pid)
+        machine.plug_in()
+      finally:
+        site.workers = workers
   return Injury(losses=1)
 
 
@@ -246,7 +219,8 @@ def checkpoint_damaged(site: Site) -> Injury:
 
 
 @contextlib.contextmanager
-def _small_disk(path: pathlib.Path) -> Iterator[None]:
+def small_disk(path: pathlib.Path) -> Iterator[None]:
+  """A file system of 4 MiB of its own, mounted on a folder."""
   path.mkdir(parents=True)
   mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(path)]
   subprocess.run(mount, check=True, capture_output=True)
@@ -268,7 +242,7 @@ def _expect_write_error(site: Site, pid: int) -> None:
 def disk_full(site: Site) -> Injury:
   """The disk of the checkpoints fills up; room is made after the error."""
   checkpoints = site.folder / "checkpoints"
-  with _small_disk(checkpoints):
+  with small_disk(checkpoints):
     pid = site.start()
     site.wait_for_checkpoints()
     ballast = checkpoints / "ballast"
@@ -284,7 +258,7 @@ def disk_full(site: Site) -> Injury:
 def folder_unwritable(site: Site) -> Injury:
   """The folder of the checkpoints becomes read-only, until after the error."""
   checkpoints = site.folder / "checkpoints"
-  with _small_disk(checkpoints):
+  with small_disk(checkpoints):
     pid = site.start()
     site.wait_for_checkpoints()
     remount = ["mount", "-o", "remount,{}", str(checkpoints)]

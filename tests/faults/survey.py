@@ -15,14 +15,17 @@ import os
 import pathlib
 import platform
 import random
-import shutil
+import subprocess
 import sys
 import tempfile
 import time
 from typing import Callable, List, NamedTuple
 
+import pytest
+
 from tests.faults import kinds
 from tests.faults import running
+from tests.runtime import machines
 from tests.runtime import worker_programs
 
 _ROUNDS = 16
@@ -112,11 +115,14 @@ def survey(share: float, seed: int, keep: pathlib.Path) -> List[Row]:
 
 def can_change_the_machine() -> bool:
   """Whether namespaces can be made and file systems be mounted."""
-  return (
-    sys.platform == "linux"
-    and os.geteuid() == 0
-    and shutil.which("ip") is not None
-  )
+  if sys.platform != "linux" or os.geteuid() != 0:
+    return False
+  try:
+    with tempfile.TemporaryDirectory() as folder, machines.machines(1):
+      with kinds.small_disk(pathlib.Path(folder) / "disk"):
+        return True
+  except (pytest.skip.Exception, subprocess.CalledProcessError, OSError):
+    return False
 
 
 def _title(fault: Callable[[kinds.Site], kinds.Injury]) -> str:
