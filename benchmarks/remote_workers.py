@@ -27,6 +27,7 @@ import time
 
 from absl import app
 from absl import flags
+import grpc
 import numpy as np
 import psutil
 import tensorflow as tf
@@ -76,7 +77,7 @@ def _worker(port: int, core: int):
   try:
     with channels.open_channel(address, None) as channel:
       for _ in range(600):
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(grpc.RpcError):
           health.check(channel, 1.0)
           break
         time.sleep(0.1)

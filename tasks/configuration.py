@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from absl import flags
 
+from tff_gen_debug import arguments
 from tff_gen_debug import files
-from tff_gen_debug.privacy import validation
 
 _T = TypeVar("_T")
 
@@ -47,7 +47,7 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
   """Raises ValueError unless a field's value is one of `choices`."""
   if value not in choices:
     raise ValueError(
-      f"{name} must be one of {choices}, got {validation.shown(value)}"
+      f"{name} must be one of {choices}, got {arguments.shown(value)}"
     )
 
 
@@ -56,7 +56,7 @@ def check_least(name: str, value: float, least: float) -> None:
   # Not `value < least`: NaN must fail too.
   if not value >= least:
     raise ValueError(
-      f"{name} must be at least {least}, got {validation.shown(value)}"
+      f"{name} must be at least {least}, got {arguments.shown(value)}"
     )
 
 
@@ -72,7 +72,7 @@ def check_names(name: str, text: str, known: Sequence[str]) -> None:
     if item and item not in known:
       raise ValueError(
         f"{name} must be a comma-separated list of {known}, got"
-        f" {validation.shown(item)}"
+        f" {arguments.shown(item)}"
       )
 
 
@@ -98,15 +98,15 @@ def check_types(config: Any) -> None:
     if not isinstance(value, allowed) or is_bool != (wanted is bool):
       raise TypeError(
         f"{field.name} must be of type {wanted.__name__}, got"
-        f" {validation.shown(value)}"
+        f" {arguments.shown(value)}"
       )
     if isinstance(value, int) and abs(value) > _MAX_INTEGER:
       raise ValueError(
-        f"{field.name} must be at most 2**53, got {validation.shown(value)}"
+        f"{field.name} must be at most 2**53, got {arguments.shown(value)}"
       )
     if isinstance(value, str) and "\0" in value:
       raise ValueError(
-        f"{field.name} must not have a NUL, got {validation.shown(value)}"
+        f"{field.name} must not have a NUL, got {arguments.shown(value)}"
       )
 
 
@@ -133,7 +133,7 @@ def check_numbers(
     value = getattr(config, field.name)
     if isinstance(value, (str, bool)):
       continue
-    shown = validation.shown(value)
+    shown = arguments.shown(value)
     if math.isnan(value) or (math.isinf(value) and field.name not in infinite):
       raise ValueError(f"{field.name} must be positive and finite, got {shown}")
     if field.name in positive and value <= 0:
@@ -210,7 +210,7 @@ def read_json(path: str, names: Collection[str] = ()) -> dict[str, Any]:
   if not isinstance(content, dict) or not content.keys() >= set(names):
     raise DamagedFileError(
       f"{path} is damaged (it must be a JSON object with {sorted(names)}, got"
-      f" {validation.shown(content)}). Delete it, or give another folder as"
+      f" {arguments.shown(content)}). Delete it, or give another folder as"
       " --out"
     )
   return content
@@ -238,8 +238,8 @@ def claim_folder(folder: str, config: Any) -> None:
     return
   theirs = read_json(path)
   differences = [
-    f"{key}: {validation.shown(theirs.get(key))} there,"
-    f" {validation.shown(mine.get(key))} here"
+    f"{key}: {arguments.shown(theirs.get(key))} there,"
+    f" {arguments.shown(mine.get(key))} here"
     for key in sorted(mine.keys() | theirs.keys())
     if theirs.get(key) != mine.get(key)
   ]

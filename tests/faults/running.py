@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Dict, List, Optional, Sequence
 
-import psutil
+from tests.runtime import worker_programs
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _FINISH_SECONDS = 240.0
@@ -24,14 +24,6 @@ def wait(condition, seconds: float) -> bool:
       return False
     time.sleep(0.01)
   return True
-
-
-def is_gone(pid: int) -> bool:
-  """Whether no such process runs."""
-  try:
-    return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-  except psutil.NoSuchProcess:
-    return True
 
 
 class Victims:
@@ -73,7 +65,9 @@ class Victims:
 def wait_until_started(pid: int, folder: pathlib.Path) -> None:
   """Waits until a victim computes."""
   started = folder / "started"
-  ready = wait(lambda: started.exists() or is_gone(pid), _FINISH_SECONDS)
+  ready = wait(
+    lambda: started.exists() or worker_programs.is_gone(pid), _FINISH_SECONDS
+  )
   if not ready or not started.exists():
     raise RuntimeError(f"the victim did not start: {error_of(folder)}")
 
@@ -85,7 +79,7 @@ def local_worker(folder: pathlib.Path) -> int:
 
 def wait_until_ended(pid: int) -> None:
   """Waits until a victim's process is gone."""
-  if not wait(lambda: is_gone(pid), _FINISH_SECONDS):
+  if not wait(lambda: worker_programs.is_gone(pid), _FINISH_SECONDS):
     os.kill(pid, signal.SIGKILL)
     raise RuntimeError("the victim hangs")
 

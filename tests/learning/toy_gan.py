@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tff_gen_debug import learning
 from tff_gen_debug.models import gan
 
 OFFSET, SLOPE, BIAS = -0.5, 0.25, 0.125
@@ -52,6 +53,21 @@ def dataset(values) -> tf.data.Dataset:
 
 def sgd(learning_rate: float) -> tff.learning.optimizers.Optimizer:
   return tff.learning.optimizers.build_sgdm(learning_rate)
+
+
+def process() -> tff.learning.templates.LearningProcess:
+  """A process without noise whose rounds are functions of the state."""
+  return learning.build_dp_fed_gan(
+    model(gan.NonSaturatingLoss(), spread=1.0),
+    aggregator=tff.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(
+      noise_multiplier=0.0, clients_per_round=2.0, clip=1.0
+    ),
+    client_optimizer=sgd(0.1),
+    generator_optimizer=tff.learning.optimizers.build_adam(0.1),
+    discriminator_steps=1,
+    batch_size=2,
+    generator_steps=1,
+  )
 
 
 def _sigmoid(x):

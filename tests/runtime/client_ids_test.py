@@ -12,8 +12,6 @@ import tree
 from tests.learning import toy_gan
 from tests.runtime import beside_session
 from tests.runtime import worker_programs
-from tff_gen_debug import learning
-from tff_gen_debug.models import gan
 from tff_gen_debug.privacy import ledger as ledger_lib
 from tff_gen_debug.runtime import program
 
@@ -23,9 +21,9 @@ _IDS = ["anna", "béla", "chloé", "d"]
 _KEY = "value"
 
 
-def _examples(client_id):
+def _values(client_id):
   values = np.float32([len(client_id), ord(client_id[0]) - 97.0])
-  return tf.data.Dataset.from_tensor_slices({_KEY: values[:, np.newaxis]})
+  return values[:, np.newaxis]
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +31,7 @@ def client_data(tff_runtime, tmp_path_factory):
   """Client data in a SQLite file, as TFF's own data sets are."""
   path = str(tmp_path_factory.mktemp("data") / "clients.sqlite")
   source = tff.simulation.datasets.TestClientData(
-    {
-      client_id: {_KEY: np.concatenate(list(_rows(client_id)))}
-      for client_id in _IDS
-    }
+    {client_id: {_KEY: _values(client_id)} for client_id in _IDS}
   )
   tff.simulation.datasets.save_to_sql_client_data(
     _IDS, source.create_tf_dataset_for_client, path
@@ -48,25 +43,10 @@ def client_data(tff_runtime, tmp_path_factory):
   return data.preprocess(lambda ds: ds.map(lambda example: example[_KEY]))
 
 
-def _rows(client_id):
-  for row in _examples(client_id):
-    yield row[_KEY].numpy()[np.newaxis]
-
-
 @pytest.fixture(scope="module")
 def processes(client_data):
   """A process, and the same one for client ids."""
-  process = learning.build_dp_fed_gan(
-    toy_gan.model(gan.NonSaturatingLoss(), spread=1.0),
-    aggregator=tff.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(
-      noise_multiplier=0.0, clients_per_round=2.0, clip=1.0
-    ),
-    client_optimizer=toy_gan.sgd(0.1),
-    generator_optimizer=tff.learning.optimizers.build_adam(0.1),
-    discriminator_steps=1,
-    batch_size=2,
-    generator_steps=1,
-  )
+  process = toy_gan.process()
   by_id = tff.simulation.compose_dataset_computation_with_learning_process(
     client_data.dataset_computation, process
   )

@@ -12,6 +12,8 @@ import time
 import psutil
 import pytest
 
+from tests.runtime import worker_programs
+
 _PROGRAM = pathlib.Path(__file__).with_name("endings.py")
 _ROOT = pathlib.Path(__file__).parents[2]
 _START_SECONDS = 180.0
@@ -32,13 +34,6 @@ _ENDINGS = {
   "sigterm": ("sleeping", signal.SIGTERM, -signal.SIGTERM),
   "sigkill_with_forked_child": ("survivor", signal.SIGKILL, -signal.SIGKILL),
 }
-
-
-def _is_gone(pid):
-  try:
-    return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-  except psutil.NoSuchProcess:
-    return True
 
 
 def _wait(condition, seconds):
@@ -76,11 +71,13 @@ def _check_ending(directory, signal_number, computes=False):
     else:
       time.sleep(0.3)
     os.kill(pids["python"], signal_number)
-  assert _wait(lambda: _is_gone(pids["python"]), _END_SECONDS)
+  assert _wait(lambda: worker_programs.is_gone(pids["python"]), _END_SECONDS)
   for pid in watched:
     # What outlives Python does so for an instant, not for the time a loaded
     # machine may need.
-    assert _wait(lambda pid=pid: _is_gone(pid), 5.0), f"{pid} runs on"
+    assert _wait(lambda pid=pid: worker_programs.is_gone(pid), 5.0), (
+      f"{pid} runs on"
+    )
   assert _wait(lambda: not os.path.exists(pids["scratch"]), 5.0)
 
 

@@ -15,8 +15,6 @@ import pytest
 import tensorflow_federated as tff
 
 from tests.learning import toy_gan
-from tff_gen_debug import learning
-from tff_gen_debug.models import gan
 from tff_gen_debug.privacy import ledger as ledger_lib
 from tff_gen_debug.runtime import checkpoints
 from tff_gen_debug.runtime import program
@@ -37,17 +35,7 @@ def _sample(round_num):
 
 @pytest.fixture(scope="module")
 def process():
-  return learning.build_dp_fed_gan(
-    toy_gan.model(gan.NonSaturatingLoss(), spread=1.0),
-    aggregator=tff.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(
-      noise_multiplier=0.0, clients_per_round=2.0, clip=1.0
-    ),
-    client_optimizer=toy_gan.sgd(0.1),
-    generator_optimizer=tff.learning.optimizers.build_adam(0.1),
-    discriminator_steps=1,
-    batch_size=2,
-    generator_steps=1,
-  )
+  return toy_gan.process()
 
 
 def _budget(stop_at_epsilon=None, spent=0):

@@ -128,7 +128,7 @@ def _aggregated(factory, compute, vectors):
   process = factory.create(tff.TensorType(np.float32, [len(vectors[0])]))
   state = process.initialize()
   output = compute(process.next, (state, vectors))
-  return np.asarray(output.result), output
+  return np.asarray(output.result)
 
 
 def test_votes_are_exactly_those_of_a_whole_round(cut, tff_runtime):
@@ -141,15 +141,15 @@ def test_votes_are_exactly_those_of_a_whole_round(cut, tff_runtime):
   def whole(comp, arg):
     return tff_runtime.context.invoke(comp, tff.structure.Struct.unnamed(*arg))
 
-  expected, _ = _aggregated(factory, whole, vectors)
-  found, _ = _aggregated(factory, cut, vectors)
+  expected = _aggregated(factory, whole, vectors)
+  found = _aggregated(factory, cut, vectors)
   assert np.any(expected)
   np.testing.assert_array_equal(found, expected)
 
 
 def test_parts_have_the_same_random_coordinates(cut):
   factory = aggregators.RandomKFactory(4, tff.aggregators.SumFactory())
-  found, _ = _aggregated(factory, cut, [np.ones(40, np.float32)] * 6)
+  found = _aggregated(factory, cut, [np.ones(40, np.float32)] * 6)
   assert sorted(found) == [0.0] * 36 + [60.0] * 4
 
 
@@ -159,7 +159,7 @@ def test_noise_is_drawn_once_not_once_a_part(cut):
     noise_multiplier=3.0, clients_per_round=1.0, clip=1.0
   )
   vectors = [np.zeros(size, np.float32)] * 6
-  found, _ = _aggregated(factory, cut, vectors)
+  found = _aggregated(factory, cut, vectors)
   # 1.4 % is 6 standard deviations of the estimate; sqrt(3) would be 73 %.
   assert np.std(found) == pytest.approx(3.0, rel=0.014)
   assert abs(np.mean(found)) < 6 * 3.0 / np.sqrt(size)

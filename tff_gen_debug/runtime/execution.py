@@ -149,12 +149,7 @@ class RestartingContext(tff.framework.SyncContext):
       RuntimeError: If the runtime is closed or belongs to a parent process.
       grpc.RpcError: If the computation itself fails.
     """
-    if os.getpid() != self._owner:
-      raise RuntimeError(
-        f"This runtime belongs to process {self._owner}; a process forked from "
-        "it can't share its connection. Call tff_gen_debug.runtime."
-        "use_local_runtime() here, or start processes with the 'spawn' method."
-      )
+    worker_stub.check_owner(self._owner, "use_local_runtime")
     with self._lock:
       repeats = 0
       while True:

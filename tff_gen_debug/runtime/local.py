@@ -5,8 +5,6 @@ import os
 import pathlib
 from typing import Optional, Union
 
-import tensorflow_federated as tff
-
 from tff_gen_debug import arguments
 from tff_gen_debug.runtime import default_runtime
 from tff_gen_debug.runtime import execution
@@ -31,14 +29,11 @@ class LocalRuntime(default_runtime.Runtime):
       resources.callback(self._scratch.remove)
       self._factory = execution.LocalExecutorFactory(options, self._scratch)
       resources.callback(self._factory.close)
-      context: tff.framework.SyncContext = execution.RestartingContext(
-        self._factory, max_restarts
+      context = subrounds.in_subrounds(
+        execution.RestartingContext(self._factory, max_restarts),
+        parallel=1,
+        num_subrounds=num_subrounds,
       )
-      # As TFF's own context, unless somebody asks for more.
-      if num_subrounds > 1:
-        context = subrounds.SubroundContext(
-          context, parallel=1, num_subrounds=num_subrounds
-        )
       super().__init__(context, resources.pop_all())
 
   @property

@@ -39,7 +39,7 @@ class RemoteRuntime(default_runtime.Runtime):
     with contextlib.ExitStack() as resources:
       resources.callback(self._pool.close)
       self._pool.wait_for_one()
-      context = subrounds.SubroundContext(
+      context = subrounds.in_subrounds(
         self._pool, parallel=len(workers), num_subrounds=num_subrounds
       )
       super().__init__(context, resources.pop_all())

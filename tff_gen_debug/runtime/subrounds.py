@@ -24,6 +24,17 @@ def _has_a_value_for_each_client(type_spec: tff.Type) -> bool:
   )
 
 
+def in_subrounds(
+  context: tff.framework.SyncContext, *, parallel: int, num_subrounds: int
+) -> tff.framework.SyncContext:
+  """A `SubroundContext`, or `context` itself where there is nothing to cut."""
+  if num_subrounds == 1:
+    return context
+  return SubroundContext(
+    context, parallel=parallel, num_subrounds=num_subrounds
+  )
+
+
 class SubroundContext(tff.framework.SyncContext):
   """Computes on the cohort's parts, then merges their results.
 
@@ -60,7 +71,6 @@ class SubroundContext(tff.framework.SyncContext):
         has clients if that is less.
     """
     self._context = context
-    self._cuts = num_subrounds > 1
     awaitable = awaitable_context.AwaitableContext(context)
     self._parts = tff.framework.MergeableCompExecutionContext(
       [awaitable] * parallel, num_subrounds=num_subrounds
@@ -69,7 +79,7 @@ class SubroundContext(tff.framework.SyncContext):
 
   def invoke(self, comp: Any, arg: Any) -> Any:
     """See base class; raises what the given context raises."""
-    mergeable = self._mergeable(comp) if self._cuts else None
+    mergeable = self._mergeable(comp)
     if mergeable is None:
       return self._context.invoke(comp, arg)
     return self._parts.invoke(mergeable, arg)

@@ -87,12 +87,7 @@ class WorkerPool(tff.framework.SyncContext):
       RuntimeError: If the runtime is closed or belongs to a parent process.
       grpc.RpcError: If the computation itself fails.
     """
-    if os.getpid() != self._owner:
-      raise RuntimeError(
-        f"This runtime belongs to process {self._owner}; a process forked from "
-        "it can't share its connections. Call tff_gen_debug.runtime."
-        "use_remote_runtime() here, or start processes with the 'spawn' method."
-      )
+    worker_stub.check_owner(self._owner, "use_remote_runtime")
     repeats = 0
     while True:
       member = self._take()

@@ -29,6 +29,24 @@ class WorkerDiedError(RuntimeError):
   """The worker was lost while a computation was running on it."""
 
 
+def check_owner(owner: int, function: str) -> None:
+  """Refuses to compute in a process that was forked from a runtime's.
+
+  Args:
+    owner: The id of the process that made the runtime.
+    function: The name of what makes one.
+
+  Raises:
+    RuntimeError: If this is another process.
+  """
+  if os.getpid() != owner:
+    raise RuntimeError(
+      f"This runtime belongs to process {owner}; a process forked from it "
+      "can't share its connections. Call tff_gen_debug.runtime."
+      f"{function}() here, or start processes with the 'spawn' method."
+    )
+
+
 class WorkerStub(tff.framework.RemoteExecutorStub):
   """Sends TFF's requests to one worker and names the cause of failures.
 
