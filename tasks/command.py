@@ -15,6 +15,9 @@ from tff_gen_debug import runtime
 
 _logger = logging.getLogger(__name__)
 
+# A task imports this module before those that load TensorFlow.
+console.set_native_level(sys.argv)
+
 
 def main(
   presets: Mapping[str, Any],

@@ -6,7 +6,6 @@ its fields are flags; what is not given on the command line is the preset's.
 
 from collections.abc import Collection, Mapping, Sequence
 import dataclasses
-import json
 import math
 import os
 import typing
@@ -15,7 +14,6 @@ from typing import Any, TypeVar
 from absl import flags
 
 from tff_gen_debug import arguments
-from tff_gen_debug import files
 
 _T = TypeVar("_T")
 
@@ -28,14 +26,6 @@ _DEFINERS = {
   int: flags.DEFINE_integer,
   str: flags.DEFINE_string,
 }
-
-
-class DamagedFileError(ValueError):
-  """A file of the output folder is not what the run has written."""
-
-
-class DifferentRunError(ValueError):
-  """The output folder holds a run with another config."""
 
 
 def field(default: Any, help_text: str) -> Any:
@@ -183,71 +173,6 @@ def config_from_flags(presets: Mapping[str, _T]) -> _T:
     if flags.FLAGS[field.name].value is not None
   }
   return dataclasses.replace(config, **given)  # type: ignore[type-var]
-
-
-def read_json(path: str, names: Collection[str] = ()) -> dict[str, Any]:
-  """Reads a JSON object that a run has kept in its folder.
-
-  Args:
-    path: The file.
-    names: Keys that the object must have.
-
-  Returns:
-    The object.
-
-  Raises:
-    DamagedFileError: If the file holds something else; the message names it.
-    OSError: If the file can't be read.
-  """
-  with open(path, "rb") as file:
-    data = file.read()
-  try:
-    content = json.loads(data)
-  except (RecursionError, ValueError) as error:
-    raise DamagedFileError(
-      f"{path} is damaged ({error}). Delete it, or give another folder as --out"
-    ) from error
-  if not isinstance(content, dict) or not content.keys() >= set(names):
-    raise DamagedFileError(
-      f"{path} is damaged (it must be a JSON object with {sorted(names)}, got"
-      f" {arguments.shown(content)}). Delete it, or give another folder as"
-      " --out"
-    )
-  return content
-
-
-def claim_folder(folder: str, config: Any) -> None:
-  """Makes `folder` the output of a run with `config`, or checks that it is.
-
-  Args:
-    folder: The output folder; made if missing.
-    config: A config dataclass.
-
-  Raises:
-    DamagedFileError: If the `config.json` that is there can't be read.
-    DifferentRunError: If the folder holds a run with another config. The
-      message says what differs.
-    OSError: If the folder can't be made or written to.
-  """
-  os.makedirs(folder, exist_ok=True)
-  path = os.path.join(folder, "config.json")
-  mine = dataclasses.asdict(config)
-  if not os.path.exists(path):
-    content = json.dumps(mine, indent=2) + "\n"
-    files.write_atomically(path, content.encode())
-    return
-  theirs = read_json(path)
-  differences = [
-    f"{key}: {arguments.shown(theirs.get(key))} there,"
-    f" {arguments.shown(mine.get(key))} here"
-    for key in sorted(mine.keys() | theirs.keys())
-    if theirs.get(key) != mine.get(key)
-  ]
-  if differences:
-    raise DifferentRunError(
-      f"{folder} holds a run with another config ({'; '.join(differences)}). "
-      "Give another folder as --out, or the same config to go on with that run."
-    )
 
 
 def output_folder() -> str:

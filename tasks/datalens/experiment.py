@@ -1,10 +1,10 @@
 """The whole task: images, training, samples, their worth, the report."""
 
+import dataclasses
 import logging
 import os
 import time
 
-from tasks import configuration
 from tasks.datalens import config as config_lib
 from tasks.datalens import dp_gan
 from tasks.datalens import measuring
@@ -12,6 +12,7 @@ from tasks.datalens import methods
 from tasks.datalens import population as population_lib
 from tasks.datalens import presentation
 from tasks.datalens import training
+from tff_gen_debug import run_folder
 from tff_gen_debug.debugging import report as report_lib
 
 _logger = logging.getLogger(__name__)
@@ -31,12 +32,12 @@ def run(config: config_lib.Config, folder: str) -> str:
     The path of report.html.
 
   Raises:
-    tasks.configuration.DifferentRunError: If `folder` holds another run.
+    tff_gen_debug.run_folder.DifferentRunError: If `folder` holds another run.
     ValueError: If there are fewer images than teachers, or a budget that no
       noise keeps, or sampling that its accountant has no theorem for.
   """
   start = time.monotonic()
-  configuration.claim_folder(folder, config)
+  run_folder.claim(folder, dataclasses.asdict(config))
   config = methods.resolve(config)
   population = population_lib.load(config)
   _logger.info(

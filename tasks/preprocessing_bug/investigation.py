@@ -1,16 +1,17 @@
 """The whole task: users, primary model, slices, four GANs, findings, report."""
 
 from collections.abc import Mapping
+import dataclasses
 import logging
 import os
 import time
 
-from tasks import configuration
 from tasks import deployment
 from tasks.preprocessing_bug import config as config_lib
 from tasks.preprocessing_bug import population
 from tasks.preprocessing_bug import presentation
 from tasks.preprocessing_bug import training
+from tff_gen_debug import run_folder
 from tff_gen_debug.debugging import bugs
 from tff_gen_debug.debugging import report as report_lib
 
@@ -31,11 +32,11 @@ def run(config: config_lib.Config, folder: str) -> str:
     The path of report.html.
 
   Raises:
-    tasks.configuration.DifferentRunError: If `folder` holds another run.
+    tff_gen_debug.run_folder.DifferentRunError: If `folder` holds another run.
     ValueError: If a slice has too few users for a round.
   """
   start = time.monotonic()
-  configuration.claim_folder(folder, config)
+  run_folder.claim(folder, dataclasses.asdict(config))
   clean_users, held_out_users = population.load_users(config)
   held_out = population.train_primary_model(config, held_out_users, folder)
   scenarios = {}

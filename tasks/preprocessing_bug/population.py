@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import json
 import logging
 import os
 
@@ -10,11 +9,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tasks import configuration
 from tasks.preprocessing_bug import config as config_lib
 from tff_gen_debug import datasets
-from tff_gen_debug import files
 from tff_gen_debug import privacy
+from tff_gen_debug import run_folder
 from tff_gen_debug.datasets import emnist
 from tff_gen_debug.datasets import handwriting
 from tff_gen_debug.datasets import preprocessing
@@ -219,23 +217,14 @@ def _private_histogram(
   config, users, classifier, path
 ) -> user_accuracy.AccuracyHistogram:
   """The histogram that this run released before, or a new one."""
-  if not os.path.exists(path):
-    histogram = user_accuracy.private_accuracy_histogram(
+
+  def make():
+    return user_accuracy.private_accuracy_histogram(
       classifier, users, noise_multiplier=config.histogram_noise_multiplier
-    )
-    content = {
-      "edges": histogram.edges.tolist(),
-      "counts": histogram.counts.tolist(),
-      "noise_multiplier": histogram.noise_multiplier,
-    }
-    files.write_atomically(path, json.dumps(content).encode())
-  content = configuration.read_json(
-    path, ("edges", "counts", "noise_multiplier")
-  )
-  return user_accuracy.AccuracyHistogram(
-    edges=np.array(content["edges"]),
-    counts=np.array(content["counts"]),
-    noise_multiplier=content["noise_multiplier"],
+    ).to_dict()
+
+  return user_accuracy.AccuracyHistogram.from_dict(
+    run_folder.keep(path, make, ("edges", "counts", "noise_multiplier"))
   )
 
 

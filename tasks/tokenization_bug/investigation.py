@@ -1,7 +1,6 @@
 """The whole task: users, two models, with and without the bug, the report."""
 
 import dataclasses
-import json
 import logging
 import os
 import time
@@ -9,14 +8,13 @@ from typing import Optional
 
 import numpy as np
 
-from tasks import configuration
 from tasks.tokenization_bug import config as config_lib
 from tasks.tokenization_bug import generation
 from tasks.tokenization_bug import population
 from tasks.tokenization_bug import presentation
 from tasks.tokenization_bug import training
-from tff_gen_debug import files
 from tff_gen_debug import privacy
+from tff_gen_debug import run_folder
 from tff_gen_debug.debugging import oov_positions
 from tff_gen_debug.debugging import report as report_lib
 
@@ -37,11 +35,11 @@ def run(config: config_lib.Config, folder: str) -> str:
     The path of report.html.
 
   Raises:
-    tasks.configuration.DifferentRunError: If `folder` holds another run.
+    tff_gen_debug.run_folder.DifferentRunError: If `folder` holds another run.
     ValueError: If there are fewer users than a round is expected to have.
   """
   start = time.monotonic()
-  configuration.claim_folder(folder, config)
+  run_folder.claim(folder, dataclasses.asdict(config))
   users = population.load_users(config)
   plan = training.make_plan(config, len(users.sentences.client_ids))
   _logger.info("Noise multiplier %.4g", plan.noise_multiplier)
@@ -132,8 +130,8 @@ def _positions(
   path: str,
 ) -> oov_positions.OovPositions:
   """The shares that this run released before, or new ones."""
-  # Their noise must not be drawn twice.
-  if not os.path.exists(path):
+
+  def make():
     measured = oov_positions.measure_oov_positions(
       scenario.sentences,
       users.vocabulary,
@@ -142,14 +140,14 @@ def _positions(
       length=config.sentence_length,
       max_sentences=config.max_sentences,
     )
-    content = dict(
+    return dict(
       dataclasses.asdict(measured),
       known=measured.known.tolist(),
       unknown=measured.unknown.tolist(),
     )
-    files.write_atomically(path, json.dumps(content).encode())
+
   fields = dataclasses.fields(oov_positions.OovPositions)
-  content = configuration.read_json(path, [field.name for field in fields])
+  content = run_folder.keep(path, make, [field.name for field in fields])
   content.update(
     known=np.array(content["known"]), unknown=np.array(content["unknown"])
   )

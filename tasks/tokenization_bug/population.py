@@ -7,11 +7,11 @@ import logging
 
 import tensorflow_federated as tff
 
-from tasks.tokenization_bug import client_examples
 from tasks.tokenization_bug import config as config_lib
 from tff_gen_debug import datasets
 from tff_gen_debug import privacy
 from tff_gen_debug.datasets import alphabet as alphabet_lib
+from tff_gen_debug.datasets import client_examples
 from tff_gen_debug.datasets import docstrings
 from tff_gen_debug.datasets import language_examples
 from tff_gen_debug.datasets import stackoverflow

@@ -7,13 +7,13 @@ import os
 import tensorflow_federated as tff
 
 from tasks import deployment
-from tasks.tokenization_bug import client_examples
 from tasks.tokenization_bug import config as config_lib
 from tasks.tokenization_bug import population
 from tff_gen_debug import aggregators
 from tff_gen_debug import learning
 from tff_gen_debug import privacy
 from tff_gen_debug import token_ids
+from tff_gen_debug.datasets import client_examples
 from tff_gen_debug.models import text
 from tff_gen_debug.runtime import program
 

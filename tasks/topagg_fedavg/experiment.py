@@ -1,18 +1,19 @@
 """The whole task: users, the questions' trainings, the report."""
 
 from collections.abc import Mapping
+import dataclasses
 import logging
 import os
 import time
 from typing import Any
 
-from tasks import configuration
 from tasks.topagg_fedavg import comparisons as comparisons_lib
 from tasks.topagg_fedavg import config as config_lib
 from tasks.topagg_fedavg import population as population_lib
 from tasks.topagg_fedavg import presentation
 from tasks.topagg_fedavg import settings
 from tasks.topagg_fedavg import training
+from tff_gen_debug import run_folder
 from tff_gen_debug.debugging import report as report_lib
 
 _logger = logging.getLogger(__name__)
@@ -32,12 +33,12 @@ def run(config: config_lib.Config, folder: str) -> str:
     The path of report.html.
 
   Raises:
-    tasks.configuration.DifferentRunError: If `folder` holds another run.
+    tff_gen_debug.run_folder.DifferentRunError: If `folder` holds another run.
     ValueError: If there are fewer users than a round is expected to have, or a
       budget that no noise keeps.
   """
   start = time.monotonic()
-  configuration.claim_folder(folder, config)
+  run_folder.claim(folder, dataclasses.asdict(config))
   population = population_lib.load(config)
   _logger.info(
     "%d users with %d images, %d images for validation and %d for the test",

@@ -10,13 +10,13 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tasks import configuration
 from tasks.topagg_fedavg import config as config_lib
 from tasks.topagg_fedavg import dp_sgd
 from tasks.topagg_fedavg import population as population_lib
 from tasks.topagg_fedavg import settings
 from tff_gen_debug import files
 from tff_gen_debug import learning
+from tff_gen_debug import run_folder
 from tff_gen_debug.models import classifier
 from tff_gen_debug.models import cnn
 
@@ -77,7 +77,7 @@ class Trainer:
     """
     path = os.path.join(self._folder, f"{trial.key}.json")
     if os.path.exists(path):
-      return float(configuration.read_json(path, ("accuracy",))["accuracy"])
+      return float(run_folder.read_json(path, ("accuracy",))["accuracy"])
     start = time.perf_counter()
     trained = classifier.Classifier(self.train(trial))
     tuning = trial.seed == self._config.tuning_seed

@@ -22,6 +22,7 @@ from tasks.preprocessing_bug import config as preprocessing_bug
 from tasks.tokenization_bug import config as tokenization_bug
 from tasks.topagg_fedavg import config as topagg_fedavg
 from tff_gen_debug import learning
+from tff_gen_debug import run_folder
 from tff_gen_debug.privacy import accounting
 
 _SETTINGS = hypothesis.settings(
@@ -238,11 +239,11 @@ def _claim(folder, content):
   with open(path, "wb") as file:
     file.write(content)
   try:
-    configuration.claim_folder(str(folder), _CONFIG)
-  except configuration.DamagedFileError as error:
+    run_folder.claim(str(folder), dataclasses.asdict(_CONFIG))
+  except run_folder.DamagedFileError as error:
     assert path in str(error)
     return str(error)
-  except configuration.DifferentRunError as error:
+  except run_folder.DifferentRunError as error:
     assert str(folder) in str(error)
     return str(error)
   finally:
@@ -291,7 +292,7 @@ def test_differences_are_named_however_long(tmp_path, value):
 def test_files_and_folders_that_are_the_other_are_named(tmp_path):
   (tmp_path / "run").write_text("")
   with pytest.raises(FileExistsError, match="run"):
-    configuration.claim_folder(str(tmp_path / "run"), _CONFIG)
+    run_folder.claim(str(tmp_path / "run"), dataclasses.asdict(_CONFIG))
   (tmp_path / "config.json").mkdir()
   with pytest.raises(IsADirectoryError, match="config.json"):
-    configuration.claim_folder(str(tmp_path), _CONFIG)
+    run_folder.claim(str(tmp_path), dataclasses.asdict(_CONFIG))

@@ -1,7 +1,6 @@
 """Tests of how a task's config becomes flags and an output folder."""
 
 import dataclasses
-import json
 
 from absl import flags
 import pytest
@@ -15,23 +14,6 @@ class _Config:
   rounds: int = 3
   rate: float = 0.5
   name: str = "a"
-
-
-def test_a_folder_belongs_to_its_first_config(tmp_path):
-  folder = str(tmp_path / "new" / "run")
-  configuration.claim_folder(folder, _Config())
-  configuration.claim_folder(folder, _Config())
-  with pytest.raises(
-    configuration.DifferentRunError, match="rate: 0.5 there, 0.25 here"
-  ) as error:
-    configuration.claim_folder(folder, _Config(rate=0.25))
-  assert "rounds" not in str(error.value)
-
-
-def test_the_config_is_kept_as_json(tmp_path):
-  configuration.claim_folder(str(tmp_path), _Config(rounds=7))
-  content = json.loads((tmp_path / "config.json").read_text())
-  assert content == {"rounds": 7, "rate": 0.5, "name": "a"}
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ it is a share of samples with an exact interval and an exact test.
 
 from collections.abc import Mapping
 import dataclasses
+import re
 from typing import Any, Optional, Protocol
 
 import numpy as np
@@ -259,6 +260,11 @@ def compare_inversion(
     )
     found.append(finding("both_slices_inverted", True, claim))
   return found
+
+
+def name_part(text: str) -> str:
+  """A part of a finding's name, such as "class_3_4" for "Class 3, 4"."""
+  return re.sub(r"\W+", "_", text.lower()).strip("_")
 
 
 class Scorer(Protocol):

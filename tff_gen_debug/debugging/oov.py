@@ -17,6 +17,7 @@ from tff_gen_debug.datasets import client_data as client_data_lib
 from tff_gen_debug.datasets import client_hash
 from tff_gen_debug.datasets import tokenization
 from tff_gen_debug.datasets import vocabulary as vocabulary_lib
+from tff_gen_debug.debugging import splits
 
 # Domain of the sample, so that it is independent of what else is drawn for the
 # same client with the same seed.
@@ -101,6 +102,20 @@ class OovCriterion:
       ).unbatch()
 
     return client_data_lib.TracedClientData(client_data.client_ids, dataset_fn)
+
+  def split(
+    self,
+    client_data: tff.simulation.datasets.ClientData,
+    context: splits.Context,
+  ) -> splits.Split:
+    """The criterion of an investigation: one slice, without a reference."""
+    del context
+    return splits.Split(
+      question="Which words does the model not know?",
+      suspect=splits.Slice(
+        "out of vocabulary", str(self), self.select(client_data)
+      ),
+    )
 
   def _eligible(self, words: tf.Tensor) -> tf.Tensor:
     """The words that the criterion is about, string `[n]` to `[m]`."""

@@ -21,7 +21,7 @@ import tensorflow_federated as tff
 from tff_gen_debug.datasets import client_data as client_data_lib
 from tff_gen_debug.datasets import preprocessing
 from tff_gen_debug.debugging import user_accuracy
-from tff_gen_debug.models import classifier as classifier_lib
+from tff_gen_debug.models import image_classifier
 from tff_gen_debug.privacy import releases as release_lib
 
 
@@ -150,7 +150,7 @@ class UserCriterion:
   def select(
     self,
     client_data: tff.simulation.datasets.ClientData,
-    classifier: classifier_lib.Classifier,
+    classifier: image_classifier.ImageClassifier,
     *,
     example_fn: user_accuracy.ExampleFn = preprocessing.paper_example,
   ) -> tff.simulation.datasets.ClientData:
@@ -160,7 +160,7 @@ class UserCriterion:
       client_data: The users' data; examples of one fixed shape.
       classifier: The primary model, run by each client on its own examples.
       example_fn: Maps a batch of n >= 0 examples of `client_data` to a mapping
-        with `image`, float32 `[n, 28, 28, 1]` in [-1, 1], and `label`,
+        with `image`, float32 `[n, *image_shape]` in [-1, 1], and `label`,
         integers `[n]`.
 
     Returns:
@@ -249,7 +249,7 @@ class ExampleCriterion:
   def select(
     self,
     client_data: tff.simulation.datasets.ClientData,
-    classifier: classifier_lib.Classifier,
+    classifier: image_classifier.ImageClassifier,
     *,
     example_fn: user_accuracy.ExampleFn = preprocessing.paper_example,
   ) -> tff.simulation.datasets.ClientData:
@@ -317,7 +317,7 @@ def by_example(outcome: str, min_examples: int = 5) -> ExampleCriterion:
 
 def _select(
   client_data: tff.simulation.datasets.ClientData,
-  classifier: classifier_lib.Classifier,
+  classifier: image_classifier.ImageClassifier,
   example_fn: user_accuracy.ExampleFn,
   keep: Callable[[tf.Tensor], tf.Tensor],
 ) -> tff.simulation.datasets.ClientData:

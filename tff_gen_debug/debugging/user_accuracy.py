@@ -20,8 +20,7 @@ import tensorflow_privacy as tfp
 
 from tff_gen_debug.datasets import preprocessing
 from tff_gen_debug.debugging import asked_clients
-from tff_gen_debug.models import classifier as classifier_lib
-from tff_gen_debug.models import cnn
+from tff_gen_debug.models import image_classifier
 from tff_gen_debug.privacy import releases as release_lib
 
 ExampleFn = Callable[[Any], Mapping[str, tf.Tensor]]
@@ -29,7 +28,8 @@ ExampleFn = Callable[[Any], Mapping[str, tf.Tensor]]
 # Bounds the memory of a runtime that starts all clients of a call at once.
 _CLIENTS_PER_CALL = 100
 
-# tf.data reserves no memory for a batch that it cannot fill.
+# tf.data reserves no memory for a batch that it cannot fill, unless it fuses it
+# with a map before it, which it cannot where `concatenate` is in between.
 _WHOLE_CLIENT = 1 << 30
 
 # L2 distance of two histograms of one count a user.
@@ -64,7 +64,7 @@ class UserEvaluation:
 
 
 def evaluate_users(
-  classifier: classifier_lib.Classifier,
+  classifier: image_classifier.ImageClassifier,
   client_data: tff.simulation.datasets.ClientData,
   client_ids: Optional[Sequence[str]] = None,
   *,
@@ -80,8 +80,8 @@ def evaluate_users(
     client_data: The users' data.
     client_ids: Whom to evaluate; by default all clients of `client_data`.
     example_fn: Maps a batch of n >= 0 examples of `client_data` to a mapping
-      with `image`, float32 `[n, 28, 28, 1]` in [-1, 1], and `label`, integers
-      `[n]`.
+      with `image`, float32 `[n, *image_shape]` in [-1, 1], and `label`,
+      integers `[n]`.
 
   Returns:
     The counts, in the order of `client_ids`.
@@ -113,7 +113,7 @@ def evaluate_users(
 
 
 def user_accuracies(
-  classifier: classifier_lib.Classifier,
+  classifier: image_classifier.ImageClassifier,
   client_data: tff.simulation.datasets.ClientData,
   client_ids: Optional[Sequence[str]] = None,
   *,
@@ -147,6 +147,23 @@ class AccuracyHistogram:
   edges: np.ndarray
   counts: np.ndarray
   noise_multiplier: float
+
+  def to_dict(self) -> dict[str, Any]:
+    """The numbers, of JSON types."""
+    return {
+      "edges": self.edges.tolist(),
+      "counts": self.counts.tolist(),
+      "noise_multiplier": self.noise_multiplier,
+    }
+
+  @classmethod
+  def from_dict(cls, content: Mapping[str, Any]) -> "AccuracyHistogram":
+    """The histogram of which `to_dict` made `content`."""
+    return cls(
+      edges=np.array(content["edges"]),
+      counts=np.array(content["counts"]),
+      noise_multiplier=content["noise_multiplier"],
+    )
 
   @property
   def event(self) -> dp_accounting.DpEvent:
@@ -195,7 +212,7 @@ class AccuracyHistogram:
 
 
 def private_accuracy_histogram(
-  classifier: classifier_lib.Classifier,
+  classifier: image_classifier.ImageClassifier,
   client_data: tff.simulation.datasets.ClientData,
   client_ids: Optional[Sequence[str]] = None,
   *,
@@ -275,7 +292,7 @@ def private_accuracy_histogram(
 
 
 def classify_client(
-  classifier: classifier_lib.Classifier,
+  classifier: image_classifier.ImageClassifier,
   dataset: tf.data.Dataset,
   example_fn: ExampleFn,
 ) -> tuple[Any, tf.Tensor]:
@@ -285,7 +302,7 @@ def classify_client(
   which it instantiates anew at every call. Takes about 0.2 MB an example.
 
   Args:
-    classifier: The primary model, captured as constants.
+    classifier: The primary model; its weights are captured as constants.
     dataset: One client's examples, all of one shape; may be empty.
     example_fn: As for `evaluate_users`.
 
@@ -298,13 +315,13 @@ def classify_client(
     lambda leaf: tf.zeros([0, *leaf.shape], leaf.dtype), spec
   )
   # An empty data set has no single element; its stand-in is an empty batch.
-  batches = dataset.batch(_WHOLE_CLIENT)
+  batches = dataset.concatenate(dataset.take(0)).batch(_WHOLE_CLIENT)
   batches = batches.concatenate(tf.data.Dataset.from_tensors(empty)).take(1)
   batch = batches.get_single_element()
   model_input = example_fn(batch)
-  _check_model_input(model_input)
+  _check_model_input(model_input, classifier.image_shape)
   image = model_input["image"]
-  logits = cnn.apply(classifier.weights, image)
+  logits = classifier.logits(image)
   predictions = tf.argmax(logits, axis=1)
   labels = tf.cast(model_input["label"], predictions.dtype)
   # Of the input: what a ReLU makes of NaN may be finite.
@@ -313,7 +330,7 @@ def classify_client(
   return batch, tf.logical_and(tf.equal(predictions, labels), is_finite)
 
 
-def _check_model_input(model_input: Any) -> None:
+def _check_model_input(model_input: Any, image_shape: tuple[int, ...]) -> None:
   if not isinstance(model_input, Mapping) or not (
     {"image", "label"} <= set(model_input)
   ):
@@ -322,9 +339,10 @@ def _check_model_input(model_input: Any) -> None:
       f"{model_input}"
     )
   image, label = model_input["image"], model_input["label"]
-  if image.shape[1:] != cnn.IMAGE_SHAPE or image.dtype != tf.float32:
+  if image.shape[1:] != image_shape or image.dtype != tf.float32:
+    shape = ", ".join(map(str, image_shape))
     raise ValueError(
-      "example_fn must return float32 images of shape [n, 28, 28, 1], got "
+      f"example_fn must return float32 images of shape [n, {shape}], got "
       f"{image.dtype.name} {image.shape}"
     )
   if label.shape.rank != 1 or not label.dtype.is_integer:

@@ -15,16 +15,12 @@ import tensorflow_federated as tff
 
 from tff_gen_debug import files
 from tff_gen_debug.models import cnn
-
-# Full-width activations take about 0.2 MB an image.
-_PREDICTION_BATCH = 512
-
-_apply = tf.function(cnn.apply, reduce_retracing=True)
+from tff_gen_debug.models import image_classifier
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Classifier:
-  """A trained CNN and what the library asks of a primary model.
+class Classifier(image_classifier.ImageClassifier):
+  """A trained CNN.
 
   Attributes:
     weights: Ten float32 arrays in the order of `Architecture.weight_shapes`;
@@ -46,54 +42,15 @@ class Classifier:
     return cnn.Architecture.of_weights(self.weights)
 
   @property
+  def image_shape(self) -> Tuple[int, ...]:
+    return cnn.IMAGE_SHAPE
+
+  @property
   def num_classes(self) -> int:
     return len(self.weights[-1])
 
-  def features(self, images: np.ndarray) -> np.ndarray:
-    """Logits, the features on which the authors take Frechet distances.
-
-    Args:
-      images: Floats `[n, 28, 28, 1]` in [-1, 1].
-
-    Returns:
-      float32 `[n, num_classes]`.
-
-    Raises:
-      ValueError: If `images` has another shape.
-    """
-    images = _check_images(images)
-    batches = [np.zeros((0, self.num_classes), np.float32)]
-    for start in range(0, len(images), _PREDICTION_BATCH):
-      batch = images[start : start + _PREDICTION_BATCH]
-      batches.append(_apply(self.weights, tf.constant(batch)).numpy())
-    return np.concatenate(batches)
-
-  def probabilities(self, images: np.ndarray) -> np.ndarray:
-    """Class probabilities, float32 `[n, num_classes]`; see `features`."""
-    logits = self.features(images)
-    unnormalized = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return unnormalized / unnormalized.sum(axis=1, keepdims=True)
-
-  def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
-    """Share of images whose largest logit is their label's.
-
-    Args:
-      images: Floats `[n, 28, 28, 1]` in [-1, 1], n >= 1.
-      labels: Integers `[n]`.
-
-    Returns:
-      A number in [0, 1].
-
-    Raises:
-      ValueError: If there are no images or the shapes do not fit.
-    """
-    labels = np.asarray(labels)
-    if len(images) == 0 or labels.shape != (len(images),):
-      raise ValueError(
-        "labels must hold one integer an image, for at least one image, got "
-        f"shape {list(labels.shape)} for {len(images)} images"
-      )
-    return float(np.mean(self.features(images).argmax(axis=1) == labels))
+  def logits(self, images: tf.Tensor) -> tf.Tensor:
+    return cnn.apply(self.weights, images)
 
   def save(self, path: Union[str, os.PathLike]) -> None:
     """Writes the weights to an npz file at exactly `path`, atomically."""
@@ -160,7 +117,7 @@ def train_classifier(
   Raises:
     ValueError: If an argument breaks its rule.
   """
-  images = _check_images(images)
+  images = image_classifier.check_images(images, cnn.IMAGE_SHAPE)
   labels = np.asarray(labels)
   if len(images) == 0 or labels.shape != (len(images),):
     raise ValueError(
@@ -277,12 +234,3 @@ def _check_positive(**values: float) -> None:
   for name, value in values.items():
     if not value > 0:
       raise ValueError(f"{name} must be positive, got {value}")
-
-
-def _check_images(images: np.ndarray) -> np.ndarray:
-  images = np.asarray(images)
-  if images.ndim != 4 or images.shape[1:] != cnn.IMAGE_SHAPE:
-    raise ValueError(
-      f"images must have shape [n, 28, 28, 1], got {list(images.shape)}"
-    )
-  return images.astype(np.float32, copy=False)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.tokenization_bug import client_examples
 from tff_gen_debug import datasets
+from tff_gen_debug.datasets import client_examples
 
 _NUMBERS = {"none": 0, "one": 1, "many": 9}
 
