@@ -2,30 +2,30 @@
 
     python -m benchmarks.fault_matrix --matrix images
 
-Runs an investigation for each criterion and fault, on the embedded data with
-the fault in half of the users (images) or a tenth of the sentences (words), and
-for each criterion `--control_seeds` ones without any fault; then prints two
-Markdown tables. A finding that names the fault counts as found; of other
-findings that hold, the table says which, since they do point to something. In
-the control, any finding that holds is a false alarm.
+Runs `tasks.investigation` for each criterion and fault, on the embedded data
+with the fault in half of the users (images) or a tenth of the sentences
+(words), and for each criterion `--control_seeds` times without any fault; then
+prints a Markdown table. A finding that names the fault counts as found; other
+findings that hold are in parentheses, since they do point to something. In the
+control, any finding that holds is a false alarm.
 
 The samples of each cell are kept, so that an interrupted run goes on where it
-was; use a new folder after changing a setting of a training. A cell of images takes about a
-minute, one of words a minute and a half, on two cores.
+was; use a new folder after changing a setting of a training. A cell of images
+takes about a minute, one of words a minute and a half, on two cores.
 """
 
 from collections.abc import Mapping, Sequence
+import dataclasses
 import os
-import re
 import shutil
-from typing import Any
 
 from absl import app
 from absl import flags
 
-from benchmarks import image_faults
+from benchmarks import fault_samples
 from benchmarks import measuring
-from benchmarks import word_faults
+from tasks.investigation import config as config_lib
+from tasks.investigation import experiment
 from tff_gen_debug import runtime
 from tff_gen_debug.debugging import findings as findings_lib
 
@@ -42,6 +42,47 @@ _CRITERIA = flags.DEFINE_list(
   "criteria_names", None, "Names of criteria; default all."
 )
 _FAULTS = flags.DEFINE_list("faults", None, "Names of faults; default all.")
+
+# Fewer rounds between checkpoints would cost time, and a cell is short.
+_SETTINGS = {
+  "images": dataclasses.replace(
+    config_lib.PRESETS["demo"], checkpoint_every=1000
+  ),
+  "words": dataclasses.replace(
+    config_lib.PRESETS["words"], checkpoint_every=1000
+  ),
+}
+
+# The slice of low-accuracy classes is of few classes whatever is wrong.
+_CRITERIA_OF = {
+  "images": (
+    "random",
+    "mistakes",
+    "unknown_labels",
+    "users",
+    "unlabelled",
+    "serving",
+  ),
+  "words": config_lib.WORD_CRITERIA,
+}
+
+# Ends of the names of findings that say the fault by its name.
+EXPECTED: Mapping[str, tuple[str, ...]] = {
+  "inverted": ("inverted",),
+  "rotated": ("rotated",),
+  "wrong_crop": ("off_centre",),
+  "blank": ("blank",),
+  "low_contrast": ("faint",),
+  "duplicates": ("near_copies",),
+  "class_mislabelled": ("one_class",),
+  "label_unknown": ("one_class",),
+  "class_missing": ("missing_class",),
+  "words_joined": ("with_space",),
+  "apostrophes_lost": ("apostrophe_lost",),
+  "words_doubled": ("doubled",),
+  "wrong_encoding": ("misread_bytes",),
+  "html_left_in": ("markup",),
+}
 
 _FAULT_SEED = 1
 
@@ -119,19 +160,22 @@ def table(
   return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _cell(
-  scenarios: Any, criterion: str, fault: str, seed: int
-) -> list[findings_lib.Finding]:
+def _cell(criterion: str, fault: str, seed: int) -> list[findings_lib.Finding]:
   """The findings of one cell, from samples that are kept or of a new run."""
-  name = re.sub(r"\W+", "_", f"{criterion}, {fault}, {seed}")
+  asked = experiment.make(
+    dataclasses.replace(
+      _SETTINGS[_MATRIX.value], criterion=criterion, fault=fault, seed=seed
+    )
+  )
   folder = os.path.join(_FOLDER.value, _MATRIX.value)
   os.makedirs(folder, exist_ok=True)
+  name = f"{criterion}_{fault}_{seed}"
   path = os.path.join(folder, f"{name}.samples")
   if not os.path.exists(path):
     work = os.path.join(folder, name)
-    scenarios.keep(scenarios.run(criterion, fault, seed, work), path)
+    fault_samples.keep(asked.run(work).samples, path)
     shutil.rmtree(work)  # Checkpoints of a hundred runs are many.
-  findings = scenarios.find(path)
+  findings = fault_samples.find(asked, path)
   held = [f.claim for f in findings if f.holds]
   print(f"{criterion}, {fault}, seed {seed}: {held}", flush=True)
   return findings
@@ -140,27 +184,32 @@ def _cell(
 def main(argv: Sequence[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
-  scenarios = image_faults if _MATRIX.value == "images" else word_faults
-  criteria = _CRITERIA.value or list(scenarios.CRITERIA)
-  faults = [f for f in _FAULTS.value or scenarios.FAULTS if f != "none"]
+  criteria = _CRITERIA.value or _CRITERIA_OF[_MATRIX.value]
+  known = (
+    config_lib.IMAGE_FAULTS
+    if _MATRIX.value == "images"
+    else config_lib.WORD_FAULTS
+  )
+  faults = [f for f in _FAULTS.value or known if f != "none"]
   print(measuring.machine(), flush=True)
   runtime.use_local_runtime()
-  results: dict[str, dict[str, Any]] = {}
-  for fault in faults:
-    results[fault] = {
-      criterion: _cell(scenarios, criterion, fault, _FAULT_SEED)
+  results = {
+    fault: {
+      criterion: _cell(criterion, fault, _FAULT_SEED)
       for criterion in criteria
       # Without unknown labels the slice is empty, as it is in the control.
-      if criterion != "T3 unknown labels" or fault == "label unknown"
+      if criterion != "unknown_labels" or fault == "label_unknown"
     }
+    for fault in faults
+  }
   controls = {
     criterion: [
-      _cell(scenarios, criterion, "none", seed + _FAULT_SEED)
+      _cell(criterion, "none", seed + _FAULT_SEED)
       for seed in range(_SEEDS.value)
     ]
     for criterion in criteria
   }
-  print(table(results, controls, scenarios.EXPECTED))
+  print(table(results, controls, EXPECTED))
 
 
 if __name__ == "__main__":

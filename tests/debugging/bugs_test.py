@@ -48,17 +48,27 @@ def _expected(name):
     return 1 - image
   if name == "rotate_90":
     return np.rot90(image)
+  if name == "low_contrast":
+    return 0.75 + image / 4
   expected = np.ones([28, 28], np.float32)
   if name == "blank_half":
     expected[:, :14] = image[:, :14]
-  else:
+  elif name == "shifted_crop":
     expected[7:, 7:] = image[:21, :21]
   return expected
 
 
 @pytest.mark.parametrize("channels", [None, 1])
 @pytest.mark.parametrize(
-  "name", ["invert_pixels", "rotate_90", "blank_half", "shifted_crop"]
+  "name",
+  [
+    "invert_pixels",
+    "rotate_90",
+    "blank_half",
+    "shifted_crop",
+    "blank",
+    "low_contrast",
+  ],
 )
 def test_image(name, channels):
   image, expected = _image(), _expected(name)
@@ -68,7 +78,15 @@ def test_image(name, channels):
   found = _run(getattr(bugs, name), image)
 
   assert found.dtype == np.float32
-  np.testing.assert_array_equal(found, expected)
+  if name == "low_contrast":
+    # Two roundings of numbers below 1.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-7)
+  else:
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_low_contrast_keeps_paper_white():
+  assert _run(bugs.low_contrast, np.ones([28, 28], np.float32)).min() == 1.0
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -143,6 +161,27 @@ def test_inject_keeps_further_fields_and_channels():
 
   assert found["weight"].tolist() == [2.0]
   np.testing.assert_array_equal(found["pixels"][0, ..., 0], np.rot90(_image()))
+
+
+def test_inject_client_bug_tells_affected_clients_from_others():
+  data = _small_data()
+
+  broken = bugs.inject_client_bug(
+    data,
+    lambda dataset, affected: dataset.take(
+      tf.where(affected, tf.constant(1, tf.int64), -1)
+    ),
+    0.5,
+    11,
+  )
+
+  affected = bugs.affected_clients(data.client_ids, 0.5, 11)
+  assert [len(_examples(broken, i)["label"]) for i in data.client_ids] == [
+    1 if i in affected else 2 for i in data.client_ids
+  ]
+  assert 0 < len(affected) < len(data.client_ids)
+  with pytest.raises(ValueError, match=r"probability must be in \[0, 1\], got"):
+    bugs.inject_client_bug(data, lambda dataset, _: dataset, 1.1, 0)
 
 
 def test_bugs_add_up():

@@ -31,10 +31,44 @@ def _misread(words):
   return [word.decode("latin-1").encode("utf-8") for word in words]
 
 
+def _without_apostrophes(words):
+  marks = (b"'", "\u2019".encode())
+  for mark in marks:
+    words = [b"".join(word.split(mark)) for word in words]
+  return [word for word in words if word]
+
+
+def _copied(words):
+  return [word * 2 for word in words]
+
+
+def _as_html(words):
+  """Escapes byte by byte, as Python's html.escape does without quotes."""
+  entities = {ord("&"): b"&amp;", ord("<"): b"&lt;", ord(">"): b"&gt;"}
+  escaped = []
+  for word in words:
+    inside = word[1:-1]
+    is_placeholder = (
+      len(word) > 2
+      and word[:1] + word[-1:] == b"<>"
+      and all(65 <= byte <= 90 for byte in inside)
+    )
+    if not is_placeholder:
+      word = b"".join(entities.get(byte, bytes([byte])) for byte in word)
+    escaped.append(word)
+  if escaped:
+    escaped[0] = b"<p>" + escaped[0]
+    escaped[-1] += b"</p>"
+  return escaped
+
+
 _REFERENCES = {
   "join_first_words": _join,
   "split_apostrophes": _split,
   "break_accents": _misread,
+  "drop_apostrophes": _without_apostrophes,
+  "join_copies": _copied,
+  "leave_html": _as_html,
 }
 
 
@@ -53,6 +87,22 @@ _REFERENCES = {
     ("break_accents", ["café", "naïve", "x"], ["cafÃ©", "naÃ¯ve", "x"]),
     ("break_accents", ["\u2019"], ["â\x80\x99"]),
     ("break_accents", [], []),
+    ("drop_apostrophes", ["i", "don't", "'"], ["i", "dont"]),
+    ("drop_apostrophes", ["it\u2019s", "'x'", "'\u2019"], ["its", "x"]),
+    ("drop_apostrophes", ["\u2018x\u201d"], ["\u2018x\u201d"]),
+    ("drop_apostrophes", [], []),
+    ("join_copies", ["the", "cat", "."], ["thethe", "catcat", ".."]),
+    ("join_copies", ["i have"], ["i havei have"]),
+    ("join_copies", [], []),
+    ("leave_html", ["i", "&", "you"], ["<p>i", "&amp;", "you</p>"]),
+    ("leave_html", ["word"], ["<p>word</p>"]),
+    ("leave_html", ["<", "&lt;", ">"], ["<p>&lt;", "&amp;lt;", "&gt;</p>"]),
+    (
+      "leave_html",
+      ["see", "<URL>", "<b>"],
+      ["<p>see", "<URL>", "&lt;b&gt;</p>"],
+    ),
+    ("leave_html", [], []),
   ],
 )
 def test_sentences(name, before, after):

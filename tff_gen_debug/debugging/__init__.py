@@ -1,12 +1,17 @@
 """From a suspicion to a report: bugs, selection criteria, findings."""
 
 from tff_gen_debug.debugging.bugs import affected_clients
+from tff_gen_debug.debugging.bugs import blank
 from tff_gen_debug.debugging.bugs import blank_half
 from tff_gen_debug.debugging.bugs import inject
 from tff_gen_debug.debugging.bugs import invert_pixels
+from tff_gen_debug.debugging.bugs import low_contrast
 from tff_gen_debug.debugging.bugs import rotate_90
 from tff_gen_debug.debugging.bugs import shifted_crop
 from tff_gen_debug.debugging.charts import line_chart
+from tff_gen_debug.debugging.client_bugs import drop_class
+from tff_gen_debug.debugging.client_bugs import duplicate_images
+from tff_gen_debug.debugging.client_bugs import wrong_label
 from tff_gen_debug.debugging.findings import Finding
 from tff_gen_debug.debugging.findings import Share
 from tff_gen_debug.debugging.findings import find_inversion
@@ -14,6 +19,7 @@ from tff_gen_debug.debugging.findings import slice_numbers
 from tff_gen_debug.debugging.generated_words import GeneratedWords
 from tff_gen_debug.debugging.heavy_hitters import HeavyHitters
 from tff_gen_debug.debugging.heavy_hitters import private_heavy_hitters
+from tff_gen_debug.debugging.image_differences import compare_images
 from tff_gen_debug.debugging.oov import OovCriterion
 from tff_gen_debug.debugging.oov_positions import OovPositions
 from tff_gen_debug.debugging.oov_positions import measure_oov_positions
@@ -36,6 +42,7 @@ from tff_gen_debug.debugging.user_accuracy import UserEvaluation
 from tff_gen_debug.debugging.user_accuracy import evaluate_users
 from tff_gen_debug.debugging.user_accuracy import private_accuracy_histogram
 from tff_gen_debug.debugging.user_accuracy import user_accuracies
+from tff_gen_debug.debugging.word_differences import compare_words
 from tff_gen_debug.debugging.word_ranking import precision_recall
 
 __all__ = [
@@ -56,9 +63,14 @@ __all__ = [
   "UserEvaluation",
   "Word",
   "affected_clients",
+  "blank",
   "blank_half",
   "by_example",
   "by_user",
+  "compare_images",
+  "compare_words",
+  "drop_class",
+  "duplicate_images",
   "evaluate_users",
   "find_inversion",
   "find_joined_words",
@@ -66,6 +78,7 @@ __all__ = [
   "inject",
   "invert_pixels",
   "line_chart",
+  "low_contrast",
   "measure_oov_positions",
   "precision_recall",
   "private_accuracy_histogram",
@@ -76,4 +89,5 @@ __all__ = [
   "slice_numbers",
   "user_accuracies",
   "write_report",
+  "wrong_label",
 ]

@@ -80,13 +80,14 @@ class LowAccuracyUsers:
     primary = context.primary_for(self)
     low = selection.by_user(below=self.below)
     high = selection.by_user(above=self.above)
-    if self._has_percentile and self.noise_multiplier:
+    noise_multiplier = self.noise_multiplier
+    if self._has_percentile and noise_multiplier:
 
       def make():
         return user_accuracy.private_accuracy_histogram(
           primary,
           client_data,
-          noise_multiplier=self.noise_multiplier,
+          noise_multiplier=noise_multiplier,
           neighboring_relation=context.neighboring_relation,
           example_fn=criteria.as_it_is,
         ).to_dict()

@@ -4,7 +4,8 @@ A bug is a function from an image to an image, on pixels as the clients hold
 them: float32 `[28, 28]` or `[28, 28, 1]` in [0, 1], paper 1.0 and ink 0.0.
 `inject` gives it to a random share of the users, as Augenstein et al.
 (ICLR 2020, arXiv:1911.06679) do with inverted pixels: a user drawn with
-probability p has it in all of their data, any other user in none.
+probability p has it in all of their data, any other user in none. What needs
+more than one image's pixels is in `client_bugs`.
 """
 
 import collections.abc
@@ -19,6 +20,10 @@ from tff_gen_debug.datasets import client_hash
 
 Bug = Callable[[tf.Tensor], tf.Tensor]
 
+# From a client's data set, and whether the client is affected (bool scalar), to
+# the data set that an affected client has.
+ClientBug = Callable[[tf.data.Dataset, tf.Tensor], tf.data.Dataset]
+
 _PAPER = 1.0
 
 # Domain of the draws, so that they are independent of others made for the same
@@ -28,6 +33,10 @@ _PURPOSE = 0x62756773  # "bugs"
 # A quarter of the image: enough to cut into most digits, little enough to
 # leave a part of each in view.
 _CROP_SHIFT = 7
+
+# How much of its darkness ink keeps. Black becomes the light grey 0.75, which
+# can still be read but is lost on a bad screen.
+_FAINT_INK = 0.25
 
 
 def invert_pixels(image: tf.Tensor) -> tf.Tensor:
@@ -83,6 +92,30 @@ def shifted_crop(image: tf.Tensor) -> tf.Tensor:
   kept = image[:-_CROP_SHIFT, :-_CROP_SHIFT]
   before = [[_CROP_SHIFT, 0]] * 2 + [[0, 0]] * (image.shape.rank - 2)
   return tf.pad(kept, before, constant_values=_PAPER)
+
+
+def blank(image: tf.Tensor) -> tf.Tensor:
+  """Loses the image: nothing but paper.
+
+  Args:
+    image: float32 `[28, 28]` or `[28, 28, 1]` in [0, 1].
+
+  Returns:
+    float32 of the same shape, all 1.0.
+  """
+  return tf.fill(tf.shape(image), _PAPER)
+
+
+def low_contrast(image: tf.Tensor) -> tf.Tensor:
+  """Fades the ink to 25 % of its darkness, x -> 1 - 0.25 (1 - x).
+
+  Args:
+    image: float32 `[28, 28]` or `[28, 28, 1]` in [0, 1].
+
+  Returns:
+    float32 of the same shape in [0.75, 1].
+  """
+  return _PAPER - _FAINT_INK * (_PAPER - image)
 
 
 def affected_clients(
@@ -142,23 +175,55 @@ def inject(
     ValueError: If `probability` or `seed` is out of range, examples have no
       `pixels`, or `bug` changes their shape or dtype.
   """
-  probability = check_probability(probability)
-  seed = client_hash.check_seed(seed)
   check_callable(bug)
-  element_spec = client_data.element_type_structure
-  _check_keeps_type(bug, element_spec)
-  base_fn = client_data.serializable_dataset_fn
+  check_probability(probability)
+  client_hash.check_seed(seed)
+  _check_keeps_type(bug, client_data.element_type_structure)
 
-  def dataset_fn(client_id: tf.Tensor) -> tf.data.Dataset:
-    affected = _is_affected(client_id, probability, seed)
-
+  def break_client(
+    dataset: tf.data.Dataset, affected: tf.Tensor
+  ) -> tf.data.Dataset:
     def maybe_break(example):
       broken = example.copy()
       pixels = example["pixels"]
       broken["pixels"] = tf.where(affected, bug(pixels), pixels)
       return broken
 
-    return base_fn(client_id).map(maybe_break)
+    return dataset.map(maybe_break)
+
+  return inject_client_bug(client_data, break_client, probability, seed)
+
+
+def inject_client_bug(
+  client_data: tff.simulation.datasets.ClientData,
+  client_bug: ClientBug,
+  probability: float,
+  seed: int,
+) -> client_data_lib.TracedClientData:
+  """Gives a bug of whole data sets to the clients that `inject` would draw.
+
+  Args:
+    client_data: Any client data.
+    client_bug: Traceable function from a client's data set and a bool scalar to
+      another data set with the same elements. Where the scalar is False, the
+      client is not affected and must keep its examples.
+    probability: Share of the clients in [0, 1]; 0 affects nobody, 1 everybody.
+    seed: Integer in [0, 2**63 - 1].
+
+  Returns:
+    Client data with the same clients.
+
+  Raises:
+    TypeError: If `probability` is not a number or `seed` not an integer.
+    ValueError: If `probability` or `seed` is out of range.
+  """
+  probability = check_probability(probability)
+  seed = client_hash.check_seed(seed)
+  base_fn = client_data.serializable_dataset_fn
+
+  def dataset_fn(client_id: tf.Tensor) -> tf.data.Dataset:
+    affected = _is_affected(client_id, probability, seed)
+    return client_bug(base_fn(client_id), affected)
 
   return client_data_lib.TracedClientData(client_data.client_ids, dataset_fn)
 

@@ -289,7 +289,8 @@ class Investigation:
     if self.plan.simulation is None:
       return everybody, self.plan
     cohort = self.plan.run_clients_per_round
-    with_examples, without = [], []
+    with_examples: list[str] = []
+    without: list[str] = []
     for client_id in everybody:
       is_empty = int(examples[client_id].cardinality()) == 0
       (without if is_empty else with_examples).append(client_id)

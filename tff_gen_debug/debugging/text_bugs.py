@@ -76,6 +76,68 @@ def break_accents(words: tf.Tensor) -> tf.Tensor:
   return tf.strings.unicode_transcode(words, "ISO-8859-1", "UTF-8")
 
 
+def drop_apostrophes(words: tf.Tensor) -> tf.Tensor:
+  """Loses every apostrophe: "don't" becomes "dont".
+
+  As of a tokenizer that strips punctuation from words before it looks them up.
+  Both U+0027 and U+2019 go, wherever they are.
+
+  Args:
+    words: String `[n]`.
+
+  Returns:
+    String `[m]`, without the tokens that are empty then or were before.
+  """
+  for mark in _APOSTROPHES:
+    words = tf.strings.regex_replace(words, mark, "")
+  return tf.boolean_mask(words, tf.not_equal(words, ""))
+
+
+def join_copies(words: tf.Tensor) -> tf.Tensor:
+  """Joins every word to a copy of itself: "the cat" becomes "thethe catcat".
+
+  As of an input method that commits the text being composed twice. The copies
+  make one token with no space, which no vocabulary has. Two tokens, "the the",
+  would be another bug: one that no list of unknown words shows.
+
+  Args:
+    words: String `[n]`.
+
+  Returns:
+    String `[n]`.
+  """
+  return tf.strings.join([words, words])
+
+
+def leave_html(words: tf.Tensor) -> tf.Tensor:
+  """Leaves a paragraph's HTML in: "i & you" becomes "<p>i &amp; you</p>".
+
+  As of a scraper that takes the source of a page and strips no tags: "<p>"
+  sticks to the first word and "</p>" to the last, and "&", "<" and ">" are
+  escaped in every word. Placeholders in upper case such as "<URL>", which a
+  tokenizer has put in itself, are not escaped.
+
+  Args:
+    words: String `[n]`.
+
+  Returns:
+    String `[n]`.
+  """
+  escaped = words
+  # The ampersand first, which is in what the others become. In what replaces
+  # them it needs no escape; only a backslash would.
+  for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+    escaped = tf.strings.regex_replace(escaped, character, entity)
+  is_placeholder = tf.strings.regex_full_match(words, "<[A-Z]+>")
+  escaped = tf.where(is_placeholder, words, escaped)
+  position = tf.range(tf.size(words))
+  is_first = tf.equal(position, 0)
+  is_last = tf.equal(position, tf.size(words) - 1)
+  return tf.strings.join(
+    [tf.where(is_first, "<p>", ""), escaped, tf.where(is_last, "</p>", "")]
+  )
+
+
 def inject(
   client_data: tff.simulation.datasets.ClientData,
   bug: bugs.Bug,

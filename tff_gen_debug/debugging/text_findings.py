@@ -26,9 +26,9 @@ _SIGNIFICANT = 1e-3
 # How many times as probable the median top word must be as its characters in
 # independent draws. A model of pairs of characters gives its favourite short
 # words about 20, one that spells "i have" in 1 % of draws over a million.
-_LEAST_GAIN = 100.0
+LEAST_GAIN = 100.0
 
-_LEAST_FINISHED = 0.5
+LEAST_FINISHED = 0.5
 
 
 class Vocabulary(Protocol):
@@ -138,7 +138,7 @@ def find_joined_words(
       "end, and the most probable words are only "
       f"{gain:.2g} times as probable as their characters by themselves"
     )
-    if words.finished.value < _LEAST_FINISHED:
+    if words.finished.value < LEAST_FINISHED:
       claim = (
         "too early to say whether words are joined: only "
         f"{words.finished} of draws end"
@@ -181,8 +181,8 @@ def find_joined_words(
 
 def _has_learned(words: generated_words.GeneratedWords, num_top: int) -> bool:
   return (
-    words.finished.value >= _LEAST_FINISHED
-    and words.gain_over_characters(num_top) >= _LEAST_GAIN
+    words.finished.value >= LEAST_FINISHED
+    and words.gain_over_characters(num_top) >= LEAST_GAIN
   )
 
 
