@@ -4,6 +4,7 @@
 #   PYTHON=python3.10   the Python to build .venv with (default: the first fit)
 #   PRESET=, OUT=       what a demo runs, and where it writes
 #   PYTEST_ARGS=        further arguments of pytest
+#   SITE=, DIST=        where the documentation and the distributions go
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -13,6 +14,8 @@ VENV ?= .venv
 PRESET ?= demo
 OUT ?=
 PYTEST_ARGS ?=
+SITE ?= site
+DIST ?= dist
 
 RUN := $(VENV)/bin/python
 BAZEL ?= bazel
@@ -95,6 +98,15 @@ build-check: venv  ## Check the BUILD files, with Bazel where it is installed
 	  echo "$(BAZEL) is not installed: its part of the check is left out"; \
 	fi
 
+.PHONY: docs
+docs: venv  ## Build the documentation into site/, every link checked
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --site-dir "$(SITE)"
+	$(RUN) -m tools.check_site "$(SITE)"
+
+.PHONY: dist
+dist: venv  ## Build the source distribution and the wheel into dist/
+	$(RUN) tools/build_dist.py --out "$(DIST)"
+
 .PHONY: benchmarks
 benchmarks: venv  ## Print speed and memory as ratios (some 25 minutes)
 	sh tools/run_benchmarks.sh "$(RUN)"
@@ -102,5 +114,5 @@ benchmarks: venv  ## Print speed and memory as ratios (some 25 minutes)
 .PHONY: clean
 clean:  ## Remove the environment and caches; out/ stays
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -rf *.egg-info
+	rm -rf site *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,31 +6,12 @@ import pathlib
 import pytest
 
 from tools import module_graph
+from tools import rooms
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _PACKAGE = "tff_gen_debug"
-
-# What each room of the package may import; itself and the package's plain
-# helper modules always. Data walks the other way.
-_ROOMS = {
-  "privacy": set(),
-  "datasets": set(),
-  "evaluation": set(),
-  "models": {"privacy"},
-  "aggregators": {"privacy"},
-  "learning": {"aggregators", "models", "privacy"},
-  "runtime": {"learning", "aggregators", "models", "privacy"},
-  "debugging": {
-    "learning",
-    "aggregators",
-    "models",
-    "privacy",
-    "datasets",
-    "evaluation",
-  },
-}
 _MOST_LINES = 450
-_NOT_OURS = {"build", "dist", "out"}
+_NOT_OURS = {"build", "dist", "out", "site"}
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +19,11 @@ def modules():
   return module_graph.load(_ROOT)
 
 
-def _room(name):
-  """The room of a dotted module name; None outside the rooms."""
-  parts = name.split(".")
-  if parts[0] != _PACKAGE or len(parts) < 2:
-    return None
-  return parts[1] if (_ROOT / _PACKAGE / parts[1]).is_dir() else None
+def _is_allowed(importer, imported):
+  """Whether a room may import a room; None is what is in no room."""
+  if None in (importer, imported) or importer == imported:
+    return True
+  return imported in rooms.ROOMS[importer]
 
 
 def _files():
@@ -65,18 +45,16 @@ def _shipped(modules):
 
 
 def test_every_room_is_known():
-  rooms = {path.parent.name for path in _ROOT.glob(f"{_PACKAGE}/*/__init__.py")}
-  assert rooms <= set(_ROOMS)
+  found = {path.parent.name for path in _ROOT.glob(f"{_PACKAGE}/*/__init__.py")}
+  assert found == set(rooms.ROOMS)
 
 
 def test_rooms_import_in_one_direction(modules):
   wrong = [
     f"{module.path} imports {target}"
     for module in modules.values()
-    if _room(module.name)
     for target in module.imports | module.starts
-    if _room(target)
-    and _room(target) not in _ROOMS[_room(module.name)] | {_room(module.name)}
+    if not _is_allowed(rooms.room_of(module.name), rooms.room_of(target))
   ]
   assert wrong == []
 
@@ -98,11 +76,13 @@ def test_what_every_room_may_use_uses_no_room(modules):
     target
     for module in modules.values()
     for target in module.imports
-    if _room(module.name) and target.startswith(_PACKAGE) and not _room(target)
+    if rooms.room_of(module.name)
+    and target.startswith(_PACKAGE)
+    and not rooms.room_of(target)
   }
   for helper in helpers:
-    rooms = [target for target in modules[helper].imports if _room(target)]
-    assert rooms == [], f"{helper} serves the rooms and imports {rooms}"
+    above = [t for t in modules[helper].imports if rooms.room_of(t)]
+    assert above == [], f"{helper} serves the rooms and imports {above}"
 
 
 def test_imports_form_no_circle(modules):

@@ -10,10 +10,6 @@ generative models apart estimates the logarithm of the ratio of their densities
 import dataclasses
 
 import numpy as np
-from sklearn import linear_model
-from sklearn import metrics
-from sklearn import pipeline
-from sklearn import preprocessing
 
 _FOLDS = 2
 
@@ -74,6 +70,12 @@ def most_typical(
       f"suspect and reference must hold at least {_FOLDS} images and count be"
       f" at least 1, got {len(suspect)}, {len(reference)} and {count}"
     )
+  # Takes a second to import, which only this function needs.
+  from sklearn import linear_model
+  from sklearn import metrics
+  from sklearn import pipeline
+  from sklearn import preprocessing
+
   features = np.concatenate([_features(suspect), _features(reference)])
   is_suspect = np.repeat([True, False], [len(suspect), len(reference)])
   fold = np.concatenate(
