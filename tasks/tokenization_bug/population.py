@@ -25,8 +25,6 @@ _logger = logging.getLogger(__name__)
 ALPHABET = alphabet_lib.Alphabet()
 
 _MOST_COUNTED = 5000
-# tf.data needs some batch size.
-_WHOLE_USER = 100_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -147,9 +145,8 @@ def count_unknown_words(scenario: Scenario) -> dict[str, int]:
   """
   counts: collections.Counter[str] = collections.Counter()
   for client_id in list(scenario.char_examples)[:_MOST_COUNTED]:
-    examples = scenario.char_examples[client_id].batch(_WHOLE_USER)
-    for _, targets in examples.as_numpy_iterator():
-      counts.update(set(ALPHABET.decode(targets)))
+    _, targets = scenario.char_examples.tensors(client_id)
+    counts.update(set(ALPHABET.decode(targets.numpy())))
   return counts
 
 

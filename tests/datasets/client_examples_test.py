@@ -42,6 +42,17 @@ def test_each_client_has_its_first_examples(client_data):
   assert list(examples) == list(_NUMBERS) and len(examples) == 3
 
 
+def test_tensors_are_those_of_the_data_set(client_data):
+  examples = client_examples.ClientExamples(client_data, max_examples=3)
+  numbers, pairs = examples.tensors("many")
+  assert numbers.numpy().tolist() == [0, 1, 2]
+  assert pairs.numpy().tolist() == [[0, 0], [1, 1], [2, 2]]
+  numbers, pairs = examples.tensors("none")
+  assert numbers.shape == [0] and pairs.shape == [0, 2]
+  with pytest.raises(KeyError):
+    examples.tensors("nobody")
+
+
 def test_a_client_is_read_once_alone_or_in_a_cohort():
   reads = collections.Counter()
 
