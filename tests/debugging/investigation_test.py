@@ -170,6 +170,32 @@ def test_investigations_of_the_same_users_share_a_ledger(tmp_path):
   assert first.ledger.epsilon() == pytest.approx(_plan().epsilon())
 
 
+def test_a_ledger_of_another_neighbouring_relation(tmp_path):
+  ledger = privacy.PrivacyLedger(
+    0.01, neighboring_relation="replace_one", accountant="rdp"
+  )
+  with pytest.raises(ValueError, match="relation of the plan.*'replace_one'"):
+    _investigation().run(str(tmp_path), ledger)
+
+
+def test_no_two_models_of_the_same_users_share_cohorts(tmp_path, monkeypatch):
+  """Rounds with a common cohort cost more than two rounds of the ledger."""
+  seeds = []
+  sampler = privacy.PrivacyPlan.sampler
+
+  def recorded(self, client_ids, seed):
+    seeds.append(seed)
+    return sampler(self, client_ids, seed)
+
+  monkeypatch.setattr(privacy.PrivacyPlan, "sampler", recorded)
+  _investigation().run(str(tmp_path / "a"))
+  _investigation(_Halves(exclusive=False)).run(str(tmp_path / "b"))
+  _investigation(seed=1).run(str(tmp_path / "c"))
+  assert len(set(seeds)) == len(seeds) == 6
+  _investigation().run(str(tmp_path / "a"))
+  assert seeds[6:] == seeds[:2]
+
+
 def test_the_limit_holds_for_the_whole_ledger(tmp_path):
   limit = _plan().epsilon_after(4) * 1.01
   asked = _investigation(_Halves(exclusive=False), epsilon_limit=limit)

@@ -8,6 +8,8 @@ privacy, and its samples are shown, measured and held against each other.
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import hashlib
+import json
 import logging
 import os
 import time
@@ -26,6 +28,9 @@ from tff_gen_debug.models import image_classifier
 from tff_gen_debug.runtime import program
 
 _logger = logging.getLogger(__name__)
+
+# Of the slices, in their order.
+_FOLDERS = ("suspect", "reference")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -164,7 +169,9 @@ class Investigation:
     epsilon_limit: Training stops before the round that would take the ledger
       over it; no limit by default.
     checkpoint_every: Rounds between checkpoints, at least 1.
-    seed: Of the cohorts, in [0, 2**63 - 1]; secret in a deployment.
+    seed: Of the cohorts, in [0, 2**63 - 1], together with everything else that
+      is asked, so that another investigation draws others; secret in a
+      deployment. Ask the same twice with two seeds.
 
   Raises:
     TypeError: If a number has another type.
@@ -221,9 +228,17 @@ class Investigation:
       run_folder.DifferentRunError: If `folder` holds another investigation.
       ValueError: If the parts don't fit each other: the criterion needs a
         primary model, the elements of `client_data` are not what a part takes,
-        or the plan's population is not the number of clients.
+        the plan's population is not the number of clients, or the ledger has
+        another neighbouring relation.
     """
     start = time.monotonic()
+    ledger = ledger or self.plan.new_ledger()
+    if ledger.neighboring_relation != self.plan.neighboring_relation:
+      raise ValueError(
+        "ledger must have the neighbouring relation of the plan, "
+        f"{self.plan.neighboring_relation!r}, got "
+        f"{ledger.neighboring_relation!r}"
+      )
     run_folder.claim(folder, self.to_dict())
     split = self.criterion.split(
       self.client_data,
@@ -233,41 +248,18 @@ class Investigation:
         primary=self.primary,
       ),
     )
-    spent = ledger or self.plan.new_ledger()
-    spent = privacy.PrivacyLedger.from_json(spent.to_json())
+    spent = privacy.PrivacyLedger.from_json(ledger.to_json())
     for release in split.releases:
       if release.event is not None:
         spent.record(release.event)
-    trained, ledgers, process = [], [spent], None
+    # Noise and denominator are the same for all slices.
+    process = self.auxiliary.build_process(self.plan)
+    trained, ledgers = [], [spent]
     for number, chosen in enumerate(split.slices):
-      examples = self.auxiliary.examples(chosen.client_data)
-      client_ids, plan = self._participants(examples)
-      # Noise and denominator are the same for all slices of an investigation.
-      process = process or self.auxiliary.build_process(plan)
-      outcome = program.train(
-        process,
-        # The slices' cohorts are drawn independently.
-        sample_clients=plan.sampler(client_ids, 2 * self.seed + number).sample,
-        client_datasets=examples,
-        rounds=plan.rounds,
-        budget=program.Budget(
-          round_event=plan.round_event,
-          ledger=ledgers[0] if split.exclusive else ledgers[-1],
-          stop_at_epsilon=self.epsilon_limit,
-        ),
-        directory=os.path.join(folder, _FOLDERS[number], "checkpoints"),
-        checkpoint_every=self.checkpoint_every,
-        release_managers=[
-          tff.program.CSVFileReleaseManager(
-            os.path.join(folder, _FOLDERS[number], "metrics.csv"),
-            key_fieldname="round",
-          )
-        ],
-        description=chosen.name,
-      )
-      ledgers.append(outcome.ledger)
-      samples = self.auxiliary.sample(process.get_model_weights(outcome.state))
-      trained.append(TrainedSlice(chosen, samples, plan, outcome.rounds))
+      before = ledgers[0] if split.exclusive else ledgers[-1]
+      one, after = self._train(number, chosen, process, before, folder)
+      trained.append(one)
+      ledgers.append(after)
     findings = self._findings(trained)
     for finding in findings:
       if finding.holds:
@@ -280,6 +272,55 @@ class Investigation:
       ledger=max(ledgers, key=lambda spent: spent.epsilon()),
       wall_seconds=time.monotonic() - start,
     )
+
+  def _train(
+    self,
+    number: int,
+    chosen: splits.Slice,
+    process: tff.learning.templates.LearningProcess,
+    ledger: privacy.PrivacyLedger,
+    folder: str,
+  ) -> tuple[TrainedSlice, privacy.PrivacyLedger]:
+    """Trains the auxiliary model on a slice, and says what was spent then."""
+    examples = self.auxiliary.examples(chosen.client_data)
+    client_ids, plan = self._participants(examples)
+    folder = os.path.join(folder, _FOLDERS[number])
+    outcome = program.train(
+      process,
+      sample_clients=plan.sampler(
+        client_ids, self._sampling_seed(number)
+      ).sample,
+      client_datasets=examples,
+      rounds=plan.rounds,
+      budget=program.Budget(
+        round_event=plan.round_event,
+        ledger=ledger,
+        stop_at_epsilon=self.epsilon_limit,
+      ),
+      directory=os.path.join(folder, "checkpoints"),
+      checkpoint_every=self.checkpoint_every,
+      release_managers=[
+        tff.program.CSVFileReleaseManager(
+          os.path.join(folder, "metrics.csv"), key_fieldname="round"
+        )
+      ],
+      description=chosen.name,
+    )
+    samples = self.auxiliary.sample(process.get_model_weights(outcome.state))
+    return (
+      TrainedSlice(chosen, samples, plan, outcome.rounds),
+      outcome.ledger,
+    )
+
+  def _sampling_seed(self, number: int) -> int:
+    """The seed of a slice's cohorts, in [0, 2**128).
+
+    Rounds add up as the accountant says only if their cohorts are drawn
+    independently. So models of the same users, here or in another
+    investigation, must not draw the same ones.
+    """
+    text = json.dumps([self.to_dict(), number], sort_keys=True)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
 
   def _participants(
     self, examples: Mapping[str, Any]
@@ -311,6 +352,3 @@ class Investigation:
     return self.auxiliary.find(
       samples[0], samples[1], (names[0], names[1]), self.primary
     )
-
-
-_FOLDERS = ("suspect", "reference")
