@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.debugging import image_users
 from tff_gen_debug.datasets import client_data as client_data_lib
 from tff_gen_debug.datasets import handwriting
 from tff_gen_debug.debugging import bugs
@@ -27,13 +28,6 @@ _LABELS = {
   "none": [0],
   "empty": [],
 }
-
-
-def _always(label):
-  architecture = cnn.Architecture(conv_widths=(1, 1, 1), dense_width=1)
-  weights = [np.zeros(s, np.float32) for s in architecture.weight_shapes]
-  weights[-1][label] = 1.0
-  return classifier_lib.Classifier(tuple(weights))
 
 
 def _client_data(labels_by_client, pixel=1.0):
@@ -77,7 +71,7 @@ def client_data():
 
 @pytest.fixture(scope="module")
 def evaluation(client_data, tff_runtime):
-  return user_accuracy.evaluate_users(_always(3), client_data)
+  return user_accuracy.evaluate_users(image_users.always(3), client_data)
 
 
 def test_user_accuracies_are_counted_on_the_clients(evaluation):
@@ -89,14 +83,16 @@ def test_user_accuracies_are_counted_on_the_clients(evaluation):
 
 def test_user_accuracies_of_some_users_in_their_order(client_data, tff_runtime):
   accuracies = user_accuracy.user_accuracies(
-    _always(0), client_data, ["none", "empty", "half"]
+    image_users.always(0), client_data, ["none", "empty", "half"]
   )
   assert list(accuracies.items()) == [("none", 1.0), ("half", 0.5)]
 
 
 def test_more_users_than_fit_into_one_call(tff_runtime):
   labels = {f"u{i}": [3] * (i % 3) + [0] for i in range(230)}
-  accuracies = user_accuracy.user_accuracies(_always(3), _client_data(labels))
+  accuracies = user_accuracy.user_accuracies(
+    image_users.always(3), _client_data(labels)
+  )
   expected = {f"u{i}": [0, 1 / 2, 2 / 3][i % 3] for i in range(230)}
   assert accuracies == expected
 
@@ -104,15 +100,17 @@ def test_more_users_than_fit_into_one_call(tff_runtime):
 def test_an_image_with_nan_is_misclassified(tff_runtime):
   # Whatever the network makes of NaN, it must not count as a correct 0.
   broken = _client_data({"a": [0, 0, 0]}, pixel=np.nan)
-  accuracies = user_accuracy.user_accuracies(_always(0), broken)
+  accuracies = user_accuracy.user_accuracies(image_users.always(0), broken)
   assert accuracies == {"a": 0.0}
 
 
 def test_unknown_users_are_named(client_data):
   with pytest.raises(ValueError, match="nobody"):
-    user_accuracy.evaluate_users(_always(3), client_data, ["all", "nobody"])
+    user_accuracy.evaluate_users(
+      image_users.always(3), client_data, ["all", "nobody"]
+    )
   with pytest.raises(ValueError, match="client_ids"):
-    user_accuracy.evaluate_users(_always(3), client_data, [])
+    user_accuracy.evaluate_users(image_users.always(3), client_data, [])
 
 
 @pytest.mark.parametrize(
@@ -133,7 +131,9 @@ def test_unknown_users_are_named(client_data):
 )
 def test_a_wrong_example_fn_is_explained(client_data, example_fn, message):
   with pytest.raises(ValueError, match=message):
-    user_accuracy.evaluate_users(_always(3), client_data, example_fn=example_fn)
+    user_accuracy.evaluate_users(
+      image_users.always(3), client_data, example_fn=example_fn
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_wrong_example_fn_is_explained(client_data, example_fn, message):
 def test_by_user_keeps_all_or_nothing(
   client_data, evaluation, criterion, expected
 ):
-  selected = criterion.select(client_data, _always(3))
+  selected = criterion.select(client_data, image_users.always(3))
   assert selected.client_ids == client_data.client_ids
   assert selected.element_type_structure == client_data.element_type_structure
   whole = _kept(client_data)
@@ -162,7 +162,7 @@ def test_by_user_keeps_all_or_nothing(
 
 def test_by_example_keeps_the_right_or_the_wrong_ones(client_data, evaluation):
   right = selection.by_example("correct", min_examples=2)
-  assert _kept(right.select(client_data, _always(3))) == dict(
+  assert _kept(right.select(client_data, image_users.always(3))) == dict(
     all=[(0, 3), (1, 3), (2, 3), (3, 3)],
     most=[(0, 3), (2, 3), (3, 3)],
     half=[],
@@ -171,13 +171,15 @@ def test_by_example_keeps_the_right_or_the_wrong_ones(client_data, evaluation):
   )
   assert right.eligible_clients(evaluation) == ["all", "most"]
   wrong = selection.by_example("misclassified", min_examples=1)
-  assert _kept(wrong.select(client_data, _always(3))) == dict(
+  assert _kept(wrong.select(client_data, image_users.always(3))) == dict(
     all=[], most=[(1, 1)], half=[(0, 0)], none=[(0, 0)], empty=[]
   )
   assert wrong.eligible_clients(evaluation) == ["most", "half", "none"]
   # Five by default, as in the paper.
   default = selection.by_example("correct")
-  assert not any(_kept(default.select(client_data, _always(3))).values())
+  assert not any(
+    _kept(default.select(client_data, image_users.always(3))).values()
+  )
 
 
 def test_selection_happens_in_the_clients_own_computation(
@@ -185,9 +187,9 @@ def test_selection_happens_in_the_clients_own_computation(
 ):
   # What a client of a federated computation gets is selected already.
   selected = selection.by_example("correct", min_examples=1).select(
-    client_data, _always(3)
+    client_data, image_users.always(3)
   )
-  evaluation = user_accuracy.evaluate_users(_always(3), selected)
+  evaluation = user_accuracy.evaluate_users(image_users.always(3), selected)
   assert evaluation.num_examples == dict(all=4, most=3, half=1, none=0, empty=0)
 
 
@@ -241,7 +243,7 @@ def test_thresholds_that_cannot_be_found_are_explained():
 def test_an_unresolved_criterion_selects_nothing(client_data, evaluation):
   criterion = selection.by_user(below=selection.Percentile(25))
   with pytest.raises(ValueError, match="resolve"):
-    criterion.select(client_data, _always(3))
+    criterion.select(client_data, image_users.always(3))
   with pytest.raises(ValueError, match="resolve"):
     criterion.eligible_clients(evaluation)
 
@@ -265,7 +267,7 @@ def test_bad_criteria_are_named(make, message):
 
 def test_a_histogram_counts_users_by_accuracy(client_data, tff_runtime):
   histogram = user_accuracy.private_accuracy_histogram(
-    _always(3), client_data, noise_multiplier=1e-6, num_bins=4
+    image_users.always(3), client_data, noise_multiplier=1e-6, num_bins=4
   )
   # 0 | .5 | .75 and 1: a bin holds its lower edge, the last also 1. The user
   # without examples is in none.
@@ -282,7 +284,7 @@ def test_the_histograms_noise_has_its_standard_deviation(
   client_data, tff_runtime, relation, stddev
 ):
   histogram = user_accuracy.private_accuracy_histogram(
-    _always(3),
+    image_users.always(3),
     client_data,
     noise_multiplier=2.0,
     neighboring_relation=relation,
@@ -335,7 +337,9 @@ def test_percentiles_of_a_noised_histogram():
 )
 def test_bad_histograms_are_named(client_data, kwargs, message):
   with pytest.raises(ValueError, match=message):
-    user_accuracy.private_accuracy_histogram(_always(3), client_data, **kwargs)
+    user_accuracy.private_accuracy_histogram(
+      image_users.always(3), client_data, **kwargs
+    )
 
 
 def test_the_low_slice_holds_the_users_with_inverted_pixels(tff_runtime):

@@ -47,7 +47,7 @@ class LowAccuracyUsers:
   def __post_init__(self):
     selection.by_user(below=self.below)
     selection.by_user(above=self.above)
-    if type(self.below) is type(self.above):
+    if _is_percentile(self.below) == _is_percentile(self.above):
       low, high = map(_place, (self.below, self.above))
       if low > high:
         raise ValueError(
@@ -68,9 +68,7 @@ class LowAccuracyUsers:
 
   @property
   def _has_percentile(self) -> bool:
-    return any(
-      isinstance(t, selection.Percentile) for t in (self.below, self.above)
-    )
+    return _is_percentile(self.below) or _is_percentile(self.above)
 
   def split(
     self,
@@ -192,6 +190,10 @@ class LowAccuracyClasses:
       question="Why is the model bad at some classes?",
     ).split(client_data, context)
     return dataclasses.replace(split, releases=(measured.release,))
+
+
+def _is_percentile(threshold: selection.Threshold) -> bool:
+  return isinstance(threshold, selection.Percentile)
 
 
 def _place(threshold: selection.Threshold) -> float:

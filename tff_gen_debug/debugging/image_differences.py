@@ -93,9 +93,7 @@ def compare_images(
   drawn = [findings.Share.drawn(images) for images in samples.values()]
   undecided = None
   if min(share.value for share in drawn) < _LEAST_DRAWN:
-    one, other = map(
-      share_differences.readable, (suspect_name, reference_name)
-    )
+    one, other = map(share_differences.readable, (suspect_name, reference_name))
     undecided = (
       f"{drawn[0]} of {one} and {drawn[1]} of {other} samples show strokes on a"
       " background"
