@@ -64,7 +64,12 @@ class Config:
   clients_per_round: float = _field(6.0, "Expected users a round.")
   discriminator_steps: int = _field(3, "Images: at most how many batches.")
   generator_steps: int = _field(4, "Images: generator steps a round.")
-  vocabulary_size: int = _field(5000, "Words: how many the model knows.")
+  vocabulary_size: int = _field(10_000, "Words: how many the model knows.")
+  vocabulary_users: str = _field(
+    "train",
+    "Words: from whom the vocabulary is, before the fault: train (the users of "
+    "the run, by exact counts, which are not private) or held_out (others).",
+  )
   accuracy_noise_multiplier: float = _field(
     0.0,
     "users: noise of the histogram of accuracies from which slices are read; "
@@ -103,6 +108,9 @@ class Config:
     configuration.check_choice(
       "accountant", self.accountant, accounting.ACCOUNTANTS
     )
+    configuration.check_choice(
+      "vocabulary_users", self.vocabulary_users, ("train", "held_out")
+    )
     configuration.check_unit("fault_share", self.fault_share)
     for name in (
       "rounds",
@@ -135,7 +143,7 @@ PRESETS = {
   "words": Config(
     criterion="unknown_words",
     fault="words_joined",
-    rounds=150,
+    rounds=300,
     clients_per_round=50.0,
     population_clients_per_round=5000.0,
   ),

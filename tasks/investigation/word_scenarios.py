@@ -11,6 +11,7 @@ import tensorflow_federated as tff
 
 from tasks import deployment
 from tasks.investigation import config as config_lib
+from tff_gen_debug import privacy
 from tff_gen_debug.datasets import alphabet
 from tff_gen_debug.datasets import docstrings
 from tff_gen_debug.datasets import tokenization
@@ -44,7 +45,9 @@ _MAX_WORDS_PER_USER = 64
 
 def make(config: config_lib.Config) -> investigation_lib.Investigation:
   """The investigation of the embedded users with the fault of `config`."""
-  sentences, vocabulary = users(config.vocabulary_size)
+  sentences, vocabulary, releases = users(
+    config.vocabulary_size, config.vocabulary_users
+  )
   bug = _FAULTS[config.fault]
   if bug is not None:
     sentences = text_bugs.inject(
@@ -57,6 +60,7 @@ def make(config: config_lib.Config) -> investigation_lib.Investigation:
       max_words_per_user=_MAX_WORDS_PER_USER,
       max_characters=_MAX_CHARACTERS,
       seed=config.seed,
+      releases=releases,
     ),
     auxiliary=character_model.CharacterModel(
       vocabulary=vocabulary,
@@ -75,11 +79,27 @@ def make(config: config_lib.Config) -> investigation_lib.Investigation:
 
 @functools.cache
 def users(
-  vocabulary_size: int,
-) -> tuple[tff.simulation.datasets.ClientData, vocabulary_lib.Vocabulary]:
-  """The users' sentences, and a vocabulary of other users."""
-  train, held_out = docstrings.load_data()
-  counts = vocabulary_lib.count_users(tokenization.split_words(held_out))
-  return tokenization.split_words(train), vocabulary_lib.Vocabulary.from_counts(
-    counts, vocabulary_size
-  )
+  vocabulary_size: int, vocabulary_users: str
+) -> tuple[
+  tff.simulation.datasets.ClientData,
+  vocabulary_lib.Vocabulary,
+  tuple[privacy.Release, ...],
+]:
+  """The users' sentences, a vocabulary, and what was released for it."""
+  train, held_out = map(tokenization.split_words, docstrings.load_data())
+  counted = held_out
+  releases: tuple[privacy.Release, ...] = ()
+  if vocabulary_users == "train":
+    counted = train
+    releases = (
+      privacy.Release(
+        name="vocabulary",
+        what=(
+          f"the {vocabulary_size} most used words before the fault, by exact "
+          "counts over users"
+        ),
+      ),
+    )
+  counts = vocabulary_lib.count_users(counted)
+  vocabulary = vocabulary_lib.Vocabulary.from_counts(counts, vocabulary_size)
+  return train, vocabulary, releases

@@ -18,6 +18,7 @@ from tff_gen_debug.datasets import client_hash
 from tff_gen_debug.datasets import tokenization
 from tff_gen_debug.datasets import vocabulary as vocabulary_lib
 from tff_gen_debug.debugging import splits
+from tff_gen_debug.privacy import releases as release_lib
 
 # Domain of the sample, so that it is independent of what else is drawn for the
 # same client with the same seed.
@@ -50,6 +51,7 @@ class OovCriterion:
       people type; they would be much of what the auxiliary model learns, and
       tell little. Tokens that mix them with letters stay.
     seed: Of the sample, in [0, 2**63 - 1].
+    releases: What left the clients for the vocabulary, if it is of their words.
   """
 
   vocabulary: vocabulary_lib.Vocabulary
@@ -57,6 +59,7 @@ class OovCriterion:
   max_characters: int
   require_letter: bool = True
   seed: int = 0
+  releases: tuple[release_lib.Release, ...] = ()
 
   def __post_init__(self):
     for name in ("max_words_per_user", "max_characters"):
@@ -115,6 +118,7 @@ class OovCriterion:
       suspect=splits.Slice(
         "out of vocabulary", str(self), self.select(client_data)
       ),
+      releases=self.releases,
     )
 
   def _eligible(self, words: tf.Tensor) -> tf.Tensor:
