@@ -222,7 +222,7 @@ def test_a_class_that_most_of_both_have_is_no_finding():
   (found,) = [f for f in _compare(*pairs) if f.name == "suspect_one_class"]
   assert found.verdict == "not found"
   assert found.numbers["difference"] == pytest.approx(0.4)
-  assert found.claim.endswith(", not most of the suspect's alone")
+  assert found.claim.endswith(", yet it does not stand out")
 
 
 def test_without_a_scorer_nothing_is_said_about_classes():

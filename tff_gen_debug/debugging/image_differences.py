@@ -39,7 +39,10 @@ _ROTATED = share_differences.Question("rotated", "are wider than tall", 0.35)
 _NEAR_COPIES = share_differences.Question(
   "near_copies", "nearly copy another one", 0.35
 )
-_ONE_CLASS = 0.25
+_ONE_CLASS = 0.35
+
+# Of samples that are taken for one class, whatever the number of classes.
+_PROMINENT_SHARE = 1 / 3
 
 
 def compare_images(
@@ -55,8 +58,8 @@ def compare_images(
   The questions are whether samples are inverted (`evaluation.ink_polarity`),
   blank, faint, off centre, half empty, wider than tall as rotated characters
   are, or near copies of each other (all `evaluation.image_shapes`), and, with a
-  scorer, whether one class makes up most of them or one has next to none. Each
-  is answered by the rule of `share_differences.compare_shares`.
+  scorer, whether one class makes up a third or more of them or one has next to
+  none. Each is answered by the rule of `share_differences.compare_shares`.
 
   Where fewer than half of either's samples show strokes (`Share.drawn`), only
   blank and faint samples can be told, and the rest is undecided.
@@ -173,7 +176,7 @@ def _compare_classes(
   uniform = 1 / len(suspect)
   of_suspect = suspect / suspect.sum()
   of_reference = reference / reference.sum()
-  most = int(of_suspect.argmax())
+  most = int((of_suspect - of_reference).argmax())
   lost = of_reference - of_suspect
   is_missing = (of_suspect <= _MISSING_SHARE * uniform) & (
     of_reference >= _FAIR_SHARE * uniform
@@ -184,8 +187,8 @@ def _compare_classes(
     (
       most,
       None
-      if of_suspect[most] >= 0.5 > of_reference[most]
-      else "not most of the suspect's alone",
+      if of_suspect[most] >= _PROMINENT_SHARE and of_reference[most] < 0.5
+      else "yet it does not stand out",
       share_differences.Question(
         "one_class", f"are taken for class {most}", _ONE_CLASS
       ),
