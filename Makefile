@@ -4,6 +4,7 @@
 #   PYTHON=python3.10   the Python to build .venv with (default: the first fit)
 #   PRESET=, OUT=       what a demo runs, and where it writes
 #   PYTEST_ARGS=        further arguments of pytest
+#   NOTEBOOKS=          which notebooks to execute (default: all of colabs/)
 #   SITE=, DIST=        where the documentation and the distributions go
 
 SHELL := /bin/sh
@@ -14,6 +15,7 @@ VENV ?= .venv
 PRESET ?= demo
 OUT ?=
 PYTEST_ARGS ?=
+NOTEBOOKS ?=
 SITE ?= site
 DIST ?= dist
 
@@ -60,6 +62,10 @@ test-slow: venv  ## Run the slow tests
 .PHONY: test-notebook
 test-notebook: venv  ## Execute the notebooks
 	@$(RUN) -m pytest -m notebook $(PYTEST_ARGS) $(OR_NONE)
+
+.PHONY: notebooks
+notebooks: venv  ## Execute the notebooks in full and write their outputs
+	$(RUN) -m tools.run_notebooks $(NOTEBOOKS)
 
 .PHONY: lint
 lint: venv  ## Check style and formatting

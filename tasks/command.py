@@ -8,15 +8,16 @@ from typing import Any
 
 from absl import app
 
-from tasks import computing
-from tasks import configuration
 from tasks import console
-from tff_gen_debug import runtime
+
+# The imports below load TensorFlow.
+console.set_native_level(sys.argv)
+
+from tasks import computing  # noqa: E402
+from tasks import configuration  # noqa: E402
+from tff_gen_debug import runtime  # noqa: E402
 
 _logger = logging.getLogger(__name__)
-
-# A task imports this module before those that load TensorFlow.
-console.set_native_level(sys.argv)
 
 
 def main(

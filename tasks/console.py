@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import logging
 import os
 import pathlib
-import posix
 from typing import Optional
 
 from absl import flags
@@ -21,6 +20,7 @@ import tqdm
 
 _PACKAGES = ("tasks", "tff_gen_debug")
 _NATIVE_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_SILENCE = "3"
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _FOLDERS = tuple(
@@ -39,17 +39,18 @@ def set_native_level(arguments: Sequence[str]) -> None:
   """Has TensorFlow's native code say as much as `--verbosity` asks for.
 
   Call it before TensorFlow is loaded. It does nothing where `--verbosity` is
-  not given (then the silence that importing `tasks` asks for stays), nor where
-  the process was started with a `TF_CPP_MIN_LOG_LEVEL`.
+  not given, nor where the user has set `TF_CPP_MIN_LOG_LEVEL` to less than the
+  silence that importing `tasks` asks for.
 
   Args:
     arguments: The command line, the program's name first. absl reads it later,
       and complains then of what is wrong in it.
   """
   verbosity = _verbosity(arguments[1:])
-  # Not os.environ, where `tasks/__init__.py` may have put its own by now.
-  given = os.fsencode(_NATIVE_LEVEL) in posix.environ
-  if verbosity is not None and not given:
+  level = os.environ.get(_NATIVE_LEVEL, _SILENCE)
+  # Who has asked for silence in the environment cannot be told from `tasks`,
+  # and now asks for something else.
+  if verbosity is not None and level == _SILENCE:
     # absl counts from -3, fatal errors only, to 0, all, and on to debugging.
     os.environ[_NATIVE_LEVEL] = str(min(max(-verbosity, 0), 3))
 

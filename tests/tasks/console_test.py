@@ -3,7 +3,6 @@
 import logging
 import os
 import pathlib
-import posix
 import re
 import subprocess
 import sys
@@ -28,10 +27,8 @@ _CHATTER = (
 _TASK = """
 import dataclasses
 import logging
-import sys
 
 from tasks import command
-import tensorflow as tf
 import tensorflow_federated as tff
 
 
@@ -41,15 +38,15 @@ class Config:
 
 
 @tff.tensorflow.computation
-def initial():
-  return tf.constant(3)
+def nothing():
+  return ()  # Grappler complains of a graph that gives nothing.
 
 
 def run(config, folder):
   logging.getLogger("tasks.example").info("our progress")
   logging.getLogger("tff_gen_debug.example").warning("our warning")
   logging.getLogger("tasks.example").error("our error")
-  return f"number {initial()}"
+  return f"{len(nothing())} results"
 
 
 if __name__ == "__main__":
@@ -57,38 +54,30 @@ if __name__ == "__main__":
 """
 
 _BENCHMARK = """
-import sys
-
 from absl import app
-from absl import logging
 
 import benchmarks
-import tensorflow as tf
 import tensorflow_federated as tff
+from tff_gen_debug import runtime
 
 
 @tff.tensorflow.computation
-def initial():
-  return tf.constant(3)
+def nothing():
+  return ()
 
 
 def main(argv):
-  from tff_gen_debug import runtime
   with runtime.use_local_runtime():
-    print("number", initial())
+    print(len(nothing()), "results")
 
 
 app.run(main)
 """
 
 
-def _native_level(monkeypatch, arguments, started_with=None, by_tasks="3"):
+def _native_level(monkeypatch, arguments, before):
   """The level in the environment after a program with these arguments began."""
-  environment = {}
-  if started_with is not None:
-    environment[b"TF_CPP_MIN_LOG_LEVEL"] = started_with.encode()
-  monkeypatch.setattr(posix, "environ", environment)
-  monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", started_with or by_tasks)
+  monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", before)
   console.set_native_level(["program", *arguments])
   return os.environ["TF_CPP_MIN_LOG_LEVEL"]
 
@@ -116,10 +105,11 @@ def _native_level(monkeypatch, arguments, started_with=None, by_tasks="3"):
 def test_native_code_says_what_verbosity_asks_for(
   monkeypatch, arguments, level
 ):
-  assert _native_level(monkeypatch, arguments) == level
+  # The silence that importing `tasks` asks for.
+  assert _native_level(monkeypatch, arguments, "3") == level
 
 
-@pytest.mark.parametrize("level", ["0", "1", "2", "3"])
+@pytest.mark.parametrize("level", ["0", "1", "2"])
 def test_the_level_that_the_user_has_set_stays(monkeypatch, level):
   for arguments in ([], ["--verbosity=1"], ["--verbosity=-3"]):
     assert _native_level(monkeypatch, arguments, level) == level
@@ -187,7 +177,7 @@ def test_a_task_says_what_its_user_needs_and_its_libraries_nothing(tmp_path):
     "TIME our progress",
     "TIME our warning",
     "TIME our error",
-    "Report: number 3",
+    "Report: 0 results",
   ]
 
 
@@ -197,11 +187,11 @@ def test_verbosity_brings_back_what_libraries_say(tmp_path):
     _TASK, tmp_path, "--preset=demo", f"--out={tmp_path}/out", "--verbosity=1"
   )
   assert [text for text in _CHATTER if text not in output] == []
-  assert "our warning" in output and "Report: number 3" in output
+  assert "our warning" in output and "Report: 0 results" in output
 
 
 @pytest.mark.slow
 def test_benchmarks_are_as_quiet(tmp_path):
-  assert _output(_BENCHMARK, tmp_path).splitlines() == ["number 3"]
+  assert _output(_BENCHMARK, tmp_path).splitlines() == ["0 results"]
   output = _output(_BENCHMARK, tmp_path, "--verbosity=1")
   assert [text for text in _CHATTER if text not in output] == []

@@ -96,7 +96,7 @@ _PLANTED = [
   ("unknown_labels", "label_unknown", "of_unknown_label_one_class"),
   ("users", "rotated", "low_accuracy_rotated"),
   ("unlabelled", "low_contrast", "unlabelled_faint"),
-  ("serving", "blank", "serving_blank"),
+  ("serving", "rotated", "serving_rotated"),
 ]
 
 

@@ -202,9 +202,9 @@ def _divergences(
   """By coordinate, of sums and a threshold in units of the noise."""
   p, q = (_log_probabilities(v, threshold) for v in (first, second))
   # An outcome that is impossible for both adds nothing.
-  terms = np.where(
-    np.isneginf(p) & np.isneginf(q), -np.inf, order * p + (1 - order) * q
-  )
+  possible = ~(np.isneginf(p) & np.isneginf(q))
+  terms = np.full_like(p, -np.inf)
+  np.add(order * p, (1 - order) * q, out=terms, where=possible)
   return np.maximum(special.logsumexp(terms, axis=0) / (order - 1), 0.0)
 
 
