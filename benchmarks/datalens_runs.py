@@ -22,9 +22,9 @@ from absl import app
 from absl import flags
 from absl import logging
 
-from tasks import configuration
 from tasks.datalens import config as config_lib
 from tasks.datalens import experiment
+from tff_gen_debug import run_folder
 from tff_gen_debug import runtime
 
 _RUNS = flags.DEFINE_list("method_names", ["best"], "Names of methods.")
@@ -137,7 +137,7 @@ def accuracy(config: config_lib.Config, folder: str) -> float:
   """The CNN's accuracy after a run, from its report if there is one."""
   path = os.path.join(folder, "report.json")
   if os.path.exists(path):
-    configuration.claim_folder(folder, config)
+    run_folder.claim(folder, dataclasses.asdict(config))
   else:
     experiment.run(config, folder)
   with open(path, encoding="utf-8") as file:

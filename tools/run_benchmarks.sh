@@ -8,8 +8,7 @@ python=$1
 failed=0
 run() {
   printf '\n=== python -m benchmarks.%s\n' "$*"
-  TF_CPP_MIN_LOG_LEVEL=2 "$python" -W ignore -m "benchmarks.$@" \
-    --stderrthreshold=fatal || failed=$((failed + 1))
+  "$python" -W ignore -m "benchmarks.$@" || failed=$((failed + 1))
 }
 run start_up
 run char_lm_rounds --what=speed

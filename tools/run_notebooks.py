@@ -196,6 +196,8 @@ def _kernel_manager(folder: pathlib.Path) -> manager.AsyncKernelManager:
     kernelspec.KernelSpec(
       argv=[
         sys.executable,
+        # Else the debugger, which nobody uses here, complains of them.
+        "-Xfrozen_modules=off",
         "-m",
         "ipykernel_launcher",
         "-f",

@@ -179,11 +179,11 @@ def _report():
       report_lib.ShareBars(
         "Shares", {"low accuracy, with the bug": findings.Share(3, 4)}
       ),
-      report_lib.Table("Twelve", ["n", "m"], [[i, -i] for i in range(12)]),
+      report_lib.Table("Short", ["n", "m"], [[i, -i] for i in range(25)]),
       report_lib.Table(
-        "Thirteen",
+        "Long",
         ["n", "m"],
-        [[i, -i] for i in range(13)],
+        [[i, -i] for i in range(26)],
         simulation_only=True,
       ),
       report_lib.Table(
@@ -341,7 +341,7 @@ def test_headings_can_be_reached_by_keyboard(shown):
 def test_long_tables_and_the_configuration_are_folded(shown):
   for page in _pages(shown):
     assert [fold["summary"] for fold in page["folds"]][:2] == [
-      "13 rows: n, m",
+      "26 rows: n, m",
       "3 settings",
     ]
     assert len(page["folds"]) == 3

@@ -259,7 +259,7 @@ def test_nothing_is_loaded_from_elsewhere():
   page = report_lib.render_html(_report(sections=[section]))
   sources = re.findall(r"(?:src|href)\s*=\s*[\"']?([^\"'>\s]+)", page)
   assert sources and all(s.startswith("data:image/png;") for s in sources)
-  for word in ("http:", "https:", "url(", "@import", "<script", "<link"):
+  for word in ("http:", "https:", "url(", "@import", "<script ", "<link"):
     assert word not in page
   assert "prefers-color-scheme: dark" in page
   assert 'name="viewport"' in page
@@ -285,7 +285,8 @@ def test_whatever_comes_from_data_is_escaped():
       versions={evil: evil},
     )
   )
-  assert "<script" not in page
+  # The page's own, which makes tables sortable.
+  assert page.count("<script") == 1
   assert page.count("&lt;script&gt;") >= 15
 
 

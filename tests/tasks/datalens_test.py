@@ -8,13 +8,13 @@ import os
 import numpy as np
 import pytest
 
-from tasks import configuration
 from tasks.datalens import config as config_lib
 from tasks.datalens import experiment
 from tasks.datalens import measuring
 from tasks.datalens import methods
 from tasks.datalens import population as population_lib
 from tasks.datalens import published
+from tff_gen_debug import run_folder
 from tff_gen_debug.datasets import celeba
 from tff_gen_debug.datasets import idx_files
 from tff_gen_debug.datasets import mnist
@@ -243,7 +243,7 @@ def test_a_finished_training_is_not_run_again(smoke_run, monkeypatch):
 def test_another_config_is_refused(smoke_run):
   config, folder, _ = smoke_run
   other = dataclasses.replace(config, epsilon=3.0)
-  with pytest.raises(configuration.DifferentRunError, match="epsilon: 10.0"):
+  with pytest.raises(run_folder.DifferentRunError, match="epsilon: 10.0"):
     experiment.run(other, folder)
 
 

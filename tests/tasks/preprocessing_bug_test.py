@@ -7,10 +7,10 @@ import os
 
 import pytest
 
-from tasks import configuration
 from tasks import deployment
 from tasks.preprocessing_bug import config as config_lib
 from tasks.preprocessing_bug import investigation
+from tff_gen_debug import run_folder
 
 # Each runs all of the task, the classifier and several GANs.
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tff_runtime")]
@@ -66,7 +66,7 @@ def test_a_run_leaves_all_that_it_promises_and_goes_on_where_it_was(tmp_path):
     assert again[key] == report[key]
 
   other = dataclasses.replace(_TINY, seed=2)
-  with pytest.raises(configuration.DifferentRunError, match="seed: 1 there"):
+  with pytest.raises(run_folder.DifferentRunError, match="seed: 1 there"):
     investigation.run(other, folder)
 
 

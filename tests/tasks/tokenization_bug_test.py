@@ -9,10 +9,10 @@ import dp_accounting
 import pytest
 import tensorflow_federated as tff
 
-from tasks import configuration
 from tasks.tokenization_bug import config as config_lib
 from tasks.tokenization_bug import investigation
 from tasks.tokenization_bug import training
+from tff_gen_debug import run_folder
 from tff_gen_debug.datasets import docstrings
 from tff_gen_debug.datasets import stackoverflow
 
@@ -72,7 +72,7 @@ def test_a_run_leaves_all_that_it_promises_and_goes_on_where_it_was(tmp_path):
     assert again[key] == report[key]
 
   other = dataclasses.replace(_TINY, seed=2)
-  with pytest.raises(configuration.DifferentRunError, match="seed: 1 there"):
+  with pytest.raises(run_folder.DifferentRunError, match="seed: 1 there"):
     investigation.run(other, folder)
 
 

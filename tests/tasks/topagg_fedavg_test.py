@@ -8,12 +8,12 @@ import os
 import numpy as np
 import pytest
 
-from tasks import configuration
 from tasks.topagg_fedavg import config as config_lib
 from tasks.topagg_fedavg import experiment
 from tasks.topagg_fedavg import population as population_lib
 from tasks.topagg_fedavg import settings
 from tasks.topagg_fedavg import training
+from tff_gen_debug import run_folder
 
 pytestmark = pytest.mark.usefixtures("tff_runtime")
 
@@ -149,5 +149,5 @@ def test_a_run_answers_all_questions_and_does_not_train_twice(
   experiment.run(config, folder)
   again = read()
   assert again["metrics"] == report["metrics"]
-  with pytest.raises(configuration.DifferentRunError, match="rounds"):
+  with pytest.raises(run_folder.DifferentRunError, match="rounds"):
     experiment.run(dataclasses.replace(config, rounds=2), folder)
