@@ -6,6 +6,7 @@ would be; its findings are about the mean of its samples.
 
 import collections
 import dataclasses
+import functools
 import json
 import logging
 from typing import Any
@@ -72,6 +73,12 @@ class _Halves:
     )
 
 
+@functools.cache
+def _process():
+  # Without noise, so that it is the same for all plans.
+  return toy_gan.process()
+
+
 @dataclasses.dataclass
 class _OwnModel:
   """Records what it is asked; finds whether means are above a half."""
@@ -84,7 +91,7 @@ class _OwnModel:
   def build_process(self, plan):
     self.asked["plan"] = plan
     self.asked["processes"] = self.asked.get("processes", 0) + 1
-    return toy_gan.process()
+    return _process()
 
   def sample(self, weights):
     return learning.generate_images(
