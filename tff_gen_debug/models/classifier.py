@@ -5,6 +5,7 @@ classifier whose accuracy decides which users' data to look into.
 """
 
 import dataclasses
+import functools
 import io
 import os
 from typing import Optional, Tuple, Union
@@ -16,6 +17,8 @@ import tensorflow_federated as tff
 from tff_gen_debug import files
 from tff_gen_debug.models import cnn
 from tff_gen_debug.models import image_classifier
+
+_apply = tf.function(cnn.apply, reduce_retracing=True)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,6 +54,12 @@ class Classifier(image_classifier.ImageClassifier):
 
   def logits(self, images: tf.Tensor) -> tf.Tensor:
     return cnn.apply(self.weights, images)
+
+  @property
+  def _traced_logits(self):
+    # One graph for all classifiers of a size: tracing one for each would cost
+    # those who measure a new one every few rounds.
+    return functools.partial(_apply, self.weights)
 
   def save(self, path: Union[str, os.PathLike]) -> None:
     """Writes the weights to an npz file at exactly `path`, atomically."""
