@@ -97,7 +97,7 @@ _PLANTED = [
   ("unknown_labels", "label_unknown", "of_unknown_label_one_class"),
   ("users", "rotated", "low_accuracy_rotated"),
   ("unlabelled", "low_contrast", "unlabelled_faint"),
-  ("serving", "rotated", "serving_rotated"),
+  ("serving", "inverted", "serving_inverted"),
 ]
 
 
@@ -106,7 +106,12 @@ _PLANTED = [
 def test_a_planted_fault_is_found(
   tff_runtime, tmp_path, criterion, fault, name
 ):
-  assert name in _found(tmp_path, criterion=criterion, fault=fault, rounds=60)
+  # Half of the users, but for what is served: all, since so few rounds of a GAN
+  # on two kinds of images can give either.
+  share = 1.0 if criterion == "serving" else 0.0
+  assert name in _found(
+    tmp_path, criterion=criterion, fault=fault, fault_share=share, rounds=60
+  )
 
 
 @pytest.mark.slow
