@@ -61,10 +61,4 @@ def find(
       for key in sorted(arrays.files):
         images = arrays[key].astype(np.float32) / 127.5 - 1
         samples[key.split("_", 1)[1]] = images
-  names, values = list(samples), list(samples.values())
-  if len(names) == 1:
-    names.append("public")
-    values.append(asked.public)
-  return asked.auxiliary.find(
-    values[0], values[1], (names[0], names[1]), asked.primary
-  )
+  return asked.find(samples)

@@ -12,10 +12,10 @@ import tensorflow_federated as tff
 from tasks.preprocessing_bug import config as config_lib
 from tff_gen_debug import datasets
 from tff_gen_debug import privacy
-from tff_gen_debug import run_folder
 from tff_gen_debug.datasets import emnist
 from tff_gen_debug.datasets import handwriting
 from tff_gen_debug.datasets import preprocessing
+from tff_gen_debug.debugging import kept_measurements
 from tff_gen_debug.debugging import selection
 from tff_gen_debug.debugging import user_accuracy
 from tff_gen_debug.models import classifier as classifier_lib
@@ -217,14 +217,12 @@ def _private_histogram(
   config, users, classifier, path
 ) -> user_accuracy.AccuracyHistogram:
   """The histogram that this run released before, or a new one."""
-
-  def make():
-    return user_accuracy.private_accuracy_histogram(
+  return kept_measurements.keep(
+    path,
+    user_accuracy.AccuracyHistogram,
+    lambda: user_accuracy.private_accuracy_histogram(
       classifier, users, noise_multiplier=config.histogram_noise_multiplier
-    ).to_dict()
-
-  return user_accuracy.AccuracyHistogram.from_dict(
-    run_folder.keep(path, make, ("edges", "counts", "noise_multiplier"))
+    ),
   )
 
 

@@ -6,8 +6,6 @@ import os
 import time
 from typing import Optional
 
-import numpy as np
-
 from tasks.tokenization_bug import config as config_lib
 from tasks.tokenization_bug import generation
 from tasks.tokenization_bug import population
@@ -15,6 +13,8 @@ from tasks.tokenization_bug import presentation
 from tasks.tokenization_bug import training
 from tff_gen_debug import privacy
 from tff_gen_debug import run_folder
+from tff_gen_debug.debugging import character_model
+from tff_gen_debug.debugging import kept_measurements
 from tff_gen_debug.debugging import oov_positions
 from tff_gen_debug.debugging import report as report_lib
 
@@ -113,9 +113,15 @@ def _investigate(
   return presentation.ScenarioResult(
     positions=positions,
     generated_shares=generated_shares,
-    words=generation.unknown_words(
-      config, char_trainer.model, characters.weights, users.vocabulary
-    ),
+    words=character_model.generate(
+      char_trainer.model,
+      characters.weights,
+      population.ALPHABET,
+      users.vocabulary,
+      num_draws=config.num_draws,
+      max_characters=config.max_characters,
+      seed=config.seed,
+    ).words,
     ledger=characters.ledger,
     rounds=rounds + characters.rounds,
     real_words=population.count_unknown_words(scenario),
@@ -130,25 +136,15 @@ def _positions(
   path: str,
 ) -> oov_positions.OovPositions:
   """The shares that this run released before, or new ones."""
-
-  def make():
-    measured = oov_positions.measure_oov_positions(
+  return kept_measurements.keep(
+    path,
+    oov_positions.OovPositions,
+    lambda: oov_positions.measure_oov_positions(
       scenario.sentences,
       users.vocabulary,
       noise_multiplier=config.position_noise_multiplier,
       neighboring_relation=plan.neighboring_relation,
       length=config.sentence_length,
       max_sentences=config.max_sentences,
-    )
-    return dict(
-      dataclasses.asdict(measured),
-      known=measured.known.tolist(),
-      unknown=measured.unknown.tolist(),
-    )
-
-  fields = dataclasses.fields(oov_positions.OovPositions)
-  content = run_folder.keep(path, make, [field.name for field in fields])
-  content.update(
-    known=np.array(content["known"]), unknown=np.array(content["unknown"])
+    ),
   )
-  return oov_positions.OovPositions(**content)

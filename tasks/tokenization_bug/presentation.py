@@ -18,6 +18,7 @@ from tff_gen_debug.debugging import position_findings
 from tff_gen_debug.debugging import readable_words
 from tff_gen_debug.debugging import report as report_lib
 from tff_gen_debug.debugging import text_findings
+from tff_gen_debug.debugging import word_tables
 
 _SCENARIOS = {"bug": "with the bug", "control": "control, no bug"}
 
@@ -86,7 +87,9 @@ def make_report(
     ),
     findings=(joined, at_start),
     sections=(
-      _words_table(results),
+      word_tables.most_probable(
+        {_SCENARIOS[name]: result.words for name, result in results.items()}
+      ),
       _positions_chart(results),
       _share_bars(results, users),
       _real_table(results, users, first_pairs),
@@ -105,40 +108,6 @@ def make_report(
     },
     wall_seconds=wall_seconds,
   )
-
-
-def _words_table(
-  results: Mapping[str, ScenarioResult],
-) -> report_lib.Table:
-  columns = ["rank"]
-  for name in results:
-    columns += [_SCENARIOS[name], "probability"]
-  count = max(len(result.words.top_words) for result in results.values())
-  rows: list[tuple[Any, ...]] = []
-  for rank in range(count):
-    row: list[Any] = [rank + 1]
-    for result in results.values():
-      row += _word_cells(result.words, rank)
-    rows.append(tuple(row))
-  return report_lib.Table(
-    title="Generated: what the modeler may see",
-    columns=columns,
-    rows=rows,
-    text=(
-      "The most probable words of the character model, each with its joint "
-      "probability. Spaces are underlined. Words of the vocabulary, which the "
-      "model was not trained on, are left out."
-    ),
-  )
-
-
-def _word_cells(
-  words: generated_words.GeneratedWords, rank: int
-) -> tuple[Any, Any]:
-  if rank >= len(words.top_words):
-    return (None, None)
-  word, probability = words.top_words[rank]
-  return (readable_words.Word(word), f"{probability:.2e}")
 
 
 def _positions_chart(

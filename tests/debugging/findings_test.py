@@ -213,3 +213,12 @@ def test_slice_numbers():
   assert "frechet_distance" not in findings.slice_numbers(
     images, _FourWayScorer()
   )
+
+
+def test_a_share_in_words():
+  # None of 10: the upper end is 1 - 0.025 ** (1 / 10).
+  share = findings.Share(0, 10)
+  assert share.counted() == "0 of 10 (95 % interval 0.0 to 30.8 %)"
+  assert share.counted("draws") == (
+    "0 of 10 draws (95 % interval 0.0 to 30.8 %)"
+  )

@@ -9,10 +9,8 @@ import collections
 import dp_accounting
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.debugging import image_users
-from tff_gen_debug.datasets import client_data as client_data_lib
 from tff_gen_debug.datasets import handwriting
 from tff_gen_debug.debugging import bugs
 from tff_gen_debug.debugging import selection
@@ -32,25 +30,13 @@ _LABELS = {
 
 def _client_data(labels_by_client, pixel=1.0):
   """Clients with these labels; pixels tell the position of an example."""
-  ids = list(labels_by_client)
-  lengths = [len(labels) for labels in labels_by_client.values()]
-  flat = [x for labels in labels_by_client.values() for x in labels]
-  starts = np.cumsum([0] + lengths)
-
-  def dataset_fn(client_id):
-    index = tf.argmax(tf.cast(tf.equal(ids, client_id), tf.int32))
-    length = tf.constant(lengths, tf.int64)[index]
-    start = tf.constant(starts, tf.int64)[index]
-    positions = tf.range(length)
-    labels = tf.gather(tf.constant(flat + [0], tf.int32), start + positions)
-    shade = pixel * tf.cast(positions, tf.float32) / 10.0
-    return tf.data.Dataset.from_tensor_slices(
-      collections.OrderedDict(
-        label=labels, pixels=tf.tile(shade[:, None, None], [1, 28, 28])
+  return image_users.client_data(labels_by_client).preprocess(
+    lambda ds: ds.map(
+      lambda x: collections.OrderedDict(
+        label=x["label"], pixels=pixel * 10.0 * x["image"][..., 0]
       )
     )
-
-  return client_data_lib.TracedClientData(ids, dataset_fn)
+  )
 
 
 def _kept(client_data):

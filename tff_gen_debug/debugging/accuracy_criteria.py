@@ -11,17 +11,16 @@ import dataclasses
 import os
 from typing import Optional
 
-import numpy as np
-import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_gen_debug import arguments
-from tff_gen_debug import run_folder
 from tff_gen_debug.debugging import class_accuracy
 from tff_gen_debug.debugging import criteria
+from tff_gen_debug.debugging import kept_measurements
 from tff_gen_debug.debugging import selection
 from tff_gen_debug.debugging import splits
 from tff_gen_debug.debugging import user_accuracy
+from tff_gen_debug.models import image_classifier
 from tff_gen_debug.privacy import validation
 
 
@@ -76,35 +75,7 @@ class LowAccuracyUsers:
     context: splits.Context,
   ) -> splits.Split:
     primary = context.primary_for(self)
-    low = selection.by_user(below=self.below)
-    high = selection.by_user(above=self.above)
-    noise_multiplier = self.noise_multiplier
-    if self._has_percentile and noise_multiplier:
-
-      def make():
-        return user_accuracy.private_accuracy_histogram(
-          primary,
-          client_data,
-          noise_multiplier=noise_multiplier,
-          neighboring_relation=context.neighboring_relation,
-          example_fn=criteria.as_it_is,
-        ).to_dict()
-
-      histogram = user_accuracy.AccuracyHistogram.from_dict(
-        run_folder.keep(
-          os.path.join(context.folder, "accuracy_histogram.json"),
-          make,
-          ("edges", "counts", "noise_multiplier"),
-        )
-      )
-      low, high = map(
-        lambda criterion: criterion.resolve_privately(histogram), (low, high)
-      )
-    elif self._has_percentile:
-      accuracies = user_accuracy.user_accuracies(
-        primary, client_data, example_fn=criteria.as_it_is
-      )
-      low, high = low.resolve(accuracies), high.resolve(accuracies)
+    low, high = self._resolved(client_data, context, primary)
 
     def chosen(name, criterion):
       return splits.Slice(
@@ -121,6 +92,39 @@ class LowAccuracyUsers:
       releases=tuple(
         {r.name: r for r in low.releases + high.releases}.values()
       ),
+    )
+
+  def _resolved(
+    self,
+    client_data: tff.simulation.datasets.ClientData,
+    context: splits.Context,
+    primary: image_classifier.ImageClassifier,
+  ) -> tuple[selection.UserCriterion, selection.UserCriterion]:
+    """The two criteria with accuracies in place of percentiles."""
+    low = selection.by_user(below=self.below)
+    high = selection.by_user(above=self.above)
+    if not self._has_percentile:
+      return low, high
+    noise_multiplier = self.noise_multiplier
+    if not noise_multiplier:
+      accuracies = user_accuracy.user_accuracies(
+        primary, client_data, example_fn=criteria.as_it_is
+      )
+      return low.resolve(accuracies), high.resolve(accuracies)
+    histogram = kept_measurements.keep(
+      os.path.join(context.folder, "accuracy_histogram.json"),
+      user_accuracy.AccuracyHistogram,
+      lambda: user_accuracy.private_accuracy_histogram(
+        primary,
+        client_data,
+        noise_multiplier=noise_multiplier,
+        neighboring_relation=context.neighboring_relation,
+        example_fn=criteria.as_it_is,
+      ),
+    )
+    return (
+      low.resolve_privately(histogram),
+      high.resolve_privately(histogram),
     )
 
 
@@ -151,26 +155,17 @@ class LowAccuracyClasses:
   ) -> splits.Split:
     primary = context.primary_for(self)
 
-    def make():
-      return class_accuracy.private_class_accuracy(
+    measured = kept_measurements.keep(
+      os.path.join(context.folder, "class_accuracy.json"),
+      class_accuracy.ClassAccuracy,
+      lambda: class_accuracy.private_class_accuracy(
         primary,
         client_data,
         noise_multiplier=self.noise_multiplier,
         neighboring_relation=context.neighboring_relation,
         example_fn=criteria.as_it_is,
-      ).to_dict()
-
-    content = run_folder.keep(
-      os.path.join(context.folder, "class_accuracy.json"),
-      make,
-      [
-        field.name for field in dataclasses.fields(class_accuracy.ClassAccuracy)
-      ],
+      ),
     )
-    content.update(
-      correct=np.array(content["correct"]), wrong=np.array(content["wrong"])
-    )
-    measured = class_accuracy.ClassAccuracy(**content)
     lowest = measured.lowest(self.num_classes)
     if not lowest:
       raise ValueError(
@@ -178,13 +173,9 @@ class LowAccuracyClasses:
         f" {self.noise_multiplier:g}; use less noise or more users"
       )
 
-    def is_low(example):
-      label = tf.cast(example["label"], tf.int64)
-      return tf.reduce_any(tf.equal(label, tf.constant(lowest, tf.int64)))
-
     names = ", ".join(map(str, lowest))
     split = criteria.ExamplesWhere(
-      is_low,
+      criteria.has_label_in(lowest),
       f"class {names}",
       rest="other classes",
       question="Why is the model bad at some classes?",

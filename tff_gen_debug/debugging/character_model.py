@@ -19,6 +19,7 @@ from tff_gen_debug.debugging import generated_words
 from tff_gen_debug.debugging import readable_words
 from tff_gen_debug.debugging import report as report_lib
 from tff_gen_debug.debugging import word_differences
+from tff_gen_debug.debugging import word_tables
 from tff_gen_debug.learning import dp_fed_avg
 from tff_gen_debug.models import image_classifier
 from tff_gen_debug.models import text
@@ -135,24 +136,15 @@ class CharacterModel:
     )
 
   def sample(self, weights: Any) -> WordSamples:
-    trainable = tuple(weights.trainable)
-    draws = text.generation.sample(
+    return generate(
       self.model,
-      trainable,
-      self.num_draws,
-      length=self.max_characters + 1,
+      weights.trainable,
+      self.alphabet,
+      self.vocabulary,
+      num_draws=self.num_draws,
+      max_characters=self.max_characters,
       seed=self.seed,
-    ).ids
-    top_ids, log_probabilities = text.generation.most_probable(
-      self.model, trainable, draws, _CANDIDATES
     )
-    top_words = self.alphabet.decode(top_ids)
-    chosen = [k for k, word in enumerate(top_words) if self._is_news(word)]
-    chosen = chosen[:_SHOWN]
-    words = generated_words.GeneratedWords.from_ids(
-      self.alphabet.decode, draws, top_ids[chosen], log_probabilities[chosen]
-    )
-    return WordSamples(words, top_ids, trainable)
 
   def find(
     self,
@@ -176,33 +168,8 @@ class CharacterModel:
     self, samples: Mapping[str, WordSamples]
   ) -> Sequence[report_lib.Section]:
     sections: list[report_lib.Section] = [
-      report_lib.Table(
-        title="Generated: what the modeler may see",
-        columns=(
-          "rank",
-          *(
-            column
-            for name in samples
-            for column in (f"{name}, generated", "probability")
-          ),
-        ),
-        rows=[
-          (
-            rank + 1,
-            *(
-              cell
-              for s in samples.values()
-              for cell in _cells(s.words.top_words, rank)
-            ),
-          )
-          for rank in range(
-            max(len(s.words.top_words) for s in samples.values())
-          )
-        ],
-        text=(
-          "The most probable words of each character model, spaces underlined. "
-          "Words of the vocabulary are left out."
-        ),
+      word_tables.most_probable(
+        {f"{name}, generated": s.words for name, s in samples.items()}
       )
     ]
     if len(samples) == 2:
@@ -247,14 +214,9 @@ class CharacterModel:
     rows = [
       (word, float(np.exp(p)), float(p - q))
       for word, p, q in zip(words, of_one, of_other)
-      if self._is_news(word)
+      if is_news(word, self.vocabulary)
     ]
     return sorted(rows, key=lambda row: -row[2])
-
-  def _is_news(self, word: str) -> bool:
-    return bool(word) and (
-      self.vocabulary is None or word not in self.vocabulary
-    )
 
   def _ratio_table(
     self, one: str, first: WordSamples, other: str, second: WordSamples
@@ -273,8 +235,51 @@ class CharacterModel:
     )
 
 
-def _cells(top_words: Sequence[tuple[str, float]], rank: int) -> tuple:
-  if rank >= len(top_words):
-    return (None, None)
-  word, probability = top_words[rank]
-  return (readable_words.Word(word), f"{probability:.2e}")
+def generate(
+  model: text.LanguageModel,
+  weights: Sequence[Any],
+  alphabet: alphabet_lib.Alphabet,
+  vocabulary: Optional[vocabulary_lib.Vocabulary],
+  *,
+  num_draws: int,
+  max_characters: int,
+  seed: int,
+) -> WordSamples:
+  """Draws words from a character model.
+
+  A model that is trained on words outside of the vocabulary only and generates
+  a word of the vocabulary, mostly a beginning of longer ones, makes a known
+  mistake: the most probable words are those of the others.
+
+  Args:
+    model: The sizes of the character model.
+    weights: Its weights.
+    alphabet: The characters that it spells with.
+    vocabulary: What the primary model knows; None for nothing.
+    num_draws: How many words are drawn, at least 1.
+    max_characters: Draws of more characters are given up.
+    seed: Makes the draws.
+
+  Returns:
+    All draws, and the 20 most probable words that the vocabulary lacks.
+  """
+  draws = text.generation.sample(
+    model, weights, num_draws, length=max_characters + 1, seed=seed
+  ).ids
+  top_ids, log_probabilities = text.generation.most_probable(
+    model, weights, draws, _CANDIDATES
+  )
+  chosen = [
+    k
+    for k, word in enumerate(alphabet.decode(top_ids))
+    if is_news(word, vocabulary)
+  ][:_SHOWN]
+  words = generated_words.GeneratedWords.from_ids(
+    alphabet.decode, draws, top_ids[chosen], log_probabilities[chosen]
+  )
+  return WordSamples(words, top_ids, tuple(weights))
+
+
+def is_news(word: str, vocabulary: Optional[vocabulary_lib.Vocabulary]) -> bool:
+  """Whether something is a word, and none that the primary model knows."""
+  return bool(word) and (vocabulary is None or word not in vocabulary)

@@ -7,21 +7,17 @@ al., ICLR 2020, arXiv 1911.06679).
 
 import dataclasses
 import math
-from typing import Any
 
 import dp_accounting
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
-import tensorflow_privacy as tfp
 
+from tff_gen_debug.debugging import noised_sums
 from tff_gen_debug.debugging import user_accuracy
 from tff_gen_debug.models import image_classifier
 from tff_gen_debug.privacy import releases as release_lib
 from tff_gen_debug.privacy import validation
-
-# L2 distance of the sums of neighbouring data sets; see the guarantees below.
-_SENSITIVITIES = {"add_or_remove_one": 1.0, "replace_one": math.sqrt(2.0)}
 
 # A class is left out of the ranking if its sum is less than so many standard
 # deviations of the noise on it: its accuracy would be noise over noise.
@@ -54,7 +50,10 @@ class ClassAccuracy:
     that no user counts for more than another.
     """
     present = self.correct + self.wrong
-    stddev = self.noise_multiplier * _SENSITIVITIES[self.neighboring_relation]
+    stddev = (
+      self.noise_multiplier
+      * noised_sums.SENSITIVITIES[self.neighboring_relation]
+    )
     visible = present > max(_LEAST_SIGNAL * math.sqrt(2) * stddev, 1e-9)
     with np.errstate(divide="ignore", invalid="ignore"):
       accuracies = np.clip(self.correct / present, 0.0, 1.0)
@@ -90,15 +89,6 @@ class ClassAccuracy:
       ),
       event=self.event,
     )
-
-  def to_dict(self) -> dict[str, Any]:
-    """The numbers, of JSON types."""
-    return {
-      "correct": self.correct.tolist(),
-      "wrong": self.wrong.tolist(),
-      "noise_multiplier": self.noise_multiplier,
-      "neighboring_relation": self.neighboring_relation,
-    }
 
 
 def private_class_accuracy(
@@ -138,7 +128,9 @@ def private_class_accuracy(
   """
   noise_multiplier = validation.positive("noise_multiplier", noise_multiplier)
   validation.one_of(
-    "neighboring_relation", neighboring_relation, tuple(_SENSITIVITIES)
+    "neighboring_relation",
+    neighboring_relation,
+    tuple(noised_sums.SENSITIVITIES),
   )
   num_classes = classifier.num_classes
 
@@ -159,16 +151,10 @@ def private_class_accuracy(
       ]
     )
 
-  stddev = noise_multiplier * _SENSITIVITIES[neighboring_relation]
-  query = tfp.GaussianSumQuery(l2_norm_clip=1.0, stddev=stddev)
-  process = tff.aggregators.DifferentiallyPrivateFactory(query).create(
-    client_shares.type_signature.result
+  correct, wrong = noised_sums.noised_sum(
+    client_shares,
+    client_data.client_ids,
+    l2_norm_clip=1.0,
+    stddev=noise_multiplier * noised_sums.SENSITIVITIES[neighboring_relation],
   )
-
-  @tff.federated_computation(tff.FederatedType(np.str_, tff.CLIENTS))
-  def noised_sum(ids):
-    shares = tff.federated_map(client_shares, ids)
-    return process.next(process.initialize(), shares).result
-
-  correct, wrong = np.asarray(noised_sum(client_data.client_ids), np.float64)
   return ClassAccuracy(correct, wrong, noise_multiplier, neighboring_relation)

@@ -17,6 +17,7 @@ import tensorflow_federated as tff
 from tff_gen_debug import arguments
 from tff_gen_debug.datasets import client_data as client_data_lib
 from tff_gen_debug.datasets import client_hash
+from tff_gen_debug.datasets import whole_client
 from tff_gen_debug.debugging import selection
 from tff_gen_debug.debugging import splits
 
@@ -31,6 +32,16 @@ _PURPOSE = 0x72616E64  # "rand"
 def as_it_is(example: Any) -> Any:
   """The `example_fn` of data that has `image` and `label` already."""
   return example
+
+
+def has_label_in(labels: Collection[int]) -> Predicate:
+  """Makes a predicate of whether an example's `label` is one of `labels`."""
+
+  def predicate(example: Any) -> tf.Tensor:
+    label = tf.cast(example["label"], tf.int64)
+    return tf.reduce_any(tf.equal(label, tf.constant(labels, tf.int64)))
+
+  return predicate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,21 +82,17 @@ class RandomExamples:
     base_fn = client_data.serializable_dataset_fn
 
     def dataset_fn(client_id):
-      seed = client_hash.stateless_seed(client_id, self.seed, _PURPOSE)
-      # Keys by position, so that it takes no more memory than an example.
-      dataset = base_fn(client_id)
-      count = dataset.reduce(tf.constant(0, tf.int64), lambda n, _: n + 1)
-      keys = tf.random.stateless_uniform([count], seed, alg="philox")
-      kept = tf.math.top_k(
-        keys, tf.minimum(tf.size(keys), self.max_examples_per_user)
-      ).indices
-      is_kept = tf.scatter_nd(
-        kept[:, tf.newaxis], tf.ones_like(kept), [tf.size(keys)]
+      examples = whole_client.as_batch(base_fn(client_id))
+      total = tf.shape(tf.nest.flatten(examples)[0])[0]
+      keys = tf.random.stateless_uniform(
+        [total],
+        client_hash.stateless_seed(client_id, self.seed, _PURPOSE),
+        alg="philox",
       )
-      return (
-        dataset.enumerate()
-        .filter(lambda position, _: is_kept[position] > 0)
-        .map(lambda _, example: example)
+      count = tf.minimum(total, self.max_examples_per_user)
+      kept = tf.sort(tf.math.top_k(keys, count).indices)
+      return tf.data.Dataset.from_tensor_slices(
+        tf.nest.map_structure(lambda x: tf.gather(x, kept), examples)
       )
 
     return client_data_lib.TracedClientData(client_data.client_ids, dataset_fn)
@@ -204,14 +211,9 @@ class UnknownLabels:
     client_data: tff.simulation.datasets.ClientData,
     context: splits.Context,
   ) -> splits.Split:
-    known = tuple(self.known_labels)
-
-    def is_unknown(example):
-      label = tf.cast(example["label"], tf.int64)
-      return tf.reduce_all(tf.not_equal(label, tf.constant(known, tf.int64)))
-
+    is_known = has_label_in(self.known_labels)
     return ExamplesWhere(
-      is_unknown,
+      lambda example: tf.logical_not(is_known(example)),
       "of unknown label",
       rest="of known label",
       question="What are the examples whose label the model does not know?",

@@ -87,6 +87,22 @@ class Share:
     ]
     return float(stats.fisher_exact(table)[1])
 
+  def counted(self, unit: str = "") -> str:
+    """Count, total and interval, for a sentence.
+
+    Args:
+      unit: What is counted, in the plural; nothing by default.
+
+    Returns:
+      Such as "3 of 40 samples (95 % interval 1.6 to 20.4 %)".
+    """
+    low, high = self.interval
+    total = f"{self.total} {unit}".rstrip()
+    return (
+      f"{self.count} of {total} (95 % interval {100 * low:.1f} to"
+      f" {100 * high:.1f} %)"
+    )
+
   def to_dict(self) -> dict[str, Any]:
     """The numbers, for report.json."""
     return {
@@ -332,12 +348,7 @@ def _evidence(shares: Mapping[str, Share], p_value: float) -> str:
   """One paragraph: the shares, the test, and what the test is about."""
 
   def counted(name: str) -> str:
-    share = shares[name]
-    low, high = share.interval
-    return (
-      f"{share.count} of {share.total} samples (95 % interval "
-      f"{100 * low:.1f} to {100 * high:.1f} %)"
-    )
+    return shares[name].counted("samples")
 
   sentences = [
     f"Inverted are {counted('low')} of the low-accuracy slice and "

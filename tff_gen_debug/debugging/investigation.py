@@ -260,7 +260,7 @@ class Investigation:
       one, after = self._train(number, chosen, process, before, folder)
       trained.append(one)
       ledgers.append(after)
-    findings = self._findings(trained)
+    findings = self.find({t.slice.name: t.samples for t in trained})
     for finding in findings:
       if finding.holds:
         _logger.info("Finding: %s", finding.claim)
@@ -271,6 +271,24 @@ class Investigation:
       findings=tuple(findings),
       ledger=max(ledgers, key=lambda spent: spent.epsilon()),
       wall_seconds=time.monotonic() - start,
+    )
+
+  def find(self, samples: Mapping[str, Any]) -> list[findings_lib.Finding]:
+    """What samples show, those of `Result.samples` or others of their kind.
+
+    Args:
+      samples: By the name of their slice, the suspect one first. A single one
+        is held against `public`.
+
+    Returns:
+      The findings, those that hold first.
+    """
+    names, values = [*samples], [*samples.values()]
+    if len(names) == 1:
+      names.append("public")
+      values.append(self.public)
+    return self.auxiliary.find(
+      values[0], values[1], (names[0], names[1]), self.primary
     )
 
   def _train(
@@ -339,16 +357,4 @@ class Investigation:
     client_ids = with_examples + without[:missing]
     return client_ids, self.plan.simulated_by(
       population=len(client_ids), clients_per_round=cohort
-    )
-
-  def _findings(
-    self, trained: Sequence[TrainedSlice]
-  ) -> list[findings_lib.Finding]:
-    names = [t.slice.name for t in trained]
-    samples = [t.samples for t in trained]
-    if len(trained) == 1:
-      names.append("public")
-      samples.append(self.public)
-    return self.auxiliary.find(
-      samples[0], samples[1], (names[0], names[1]), self.primary
     )

@@ -16,17 +16,13 @@ import dp_accounting
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
-import tensorflow_privacy as tfp
 
 from tff_gen_debug.datasets import tokenization
 from tff_gen_debug.datasets import vocabulary as vocabulary_lib
 from tff_gen_debug.debugging import asked_clients
+from tff_gen_debug.debugging import noised_sums
 from tff_gen_debug.privacy import releases as release_lib
 from tff_gen_debug.privacy import validation
-
-# L2 distance of the sums of neighbouring data sets over sqrt(length); see
-# `measure_oov_positions`.
-_SENSITIVITIES = {"add_or_remove_one": 1.0, "replace_one": math.sqrt(2.0)}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -139,7 +135,7 @@ def l2_sensitivity(length: int, neighboring_relation: str) -> float:
   Returns:
     The sensitivity.
   """
-  return math.sqrt(length) * _SENSITIVITIES[neighboring_relation]
+  return math.sqrt(length) * noised_sums.SENSITIVITIES[neighboring_relation]
 
 
 def sentence_shares(
@@ -233,7 +229,9 @@ def measure_oov_positions(
     "noise_multiplier", noise_multiplier
   )
   neighboring_relation = validation.one_of(
-    "neighboring_relation", neighboring_relation, tuple(_SENSITIVITIES)
+    "neighboring_relation",
+    neighboring_relation,
+    tuple(noised_sums.SENSITIVITIES),
   )
   length = validation.integer("length", length, 1)
   max_sentences = validation.integer("max_sentences", max_sentences, 1)
@@ -249,18 +247,12 @@ def measure_oov_positions(
       max_sentences=max_sentences,
     )
 
-  stddev = noise_multiplier * l2_sensitivity(length, neighboring_relation)
-  query = tfp.GaussianSumQuery(l2_norm_clip=math.sqrt(length), stddev=stddev)
-  process = tff.aggregators.DifferentiallyPrivateFactory(query).create(
-    client_shares.type_signature.result
+  known, unknown = noised_sums.noised_sum(
+    client_shares,
+    client_ids,
+    l2_norm_clip=math.sqrt(length),
+    stddev=noise_multiplier * l2_sensitivity(length, neighboring_relation),
   )
-
-  @tff.federated_computation(tff.FederatedType(np.str_, tff.CLIENTS))
-  def noised_sum(ids):
-    shares = tff.federated_map(client_shares, ids)
-    return process.next(process.initialize(), shares).result
-
-  known, unknown = np.asarray(noised_sum(client_ids), np.float64)
   return OovPositions(
     known=known,
     unknown=unknown,

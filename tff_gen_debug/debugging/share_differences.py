@@ -85,7 +85,7 @@ def compare_shares(
     p_value = suspect.p_value(reference)
     test = "Fisher's exact test"
     of_reference = f"{reference} of {readable(reference_name)} {question.unit}"
-    counted = f"{_counted(suspect)} against {_counted(reference)}"
+    counted = f"{suspect.counted()} against {reference.counted()}"
     reference_numbers: Any = reference.to_dict()
     is_apart = (
       reference.clearly_above(suspect)
@@ -99,7 +99,7 @@ def compare_shares(
     )
     test = "Exact binomial test"
     of_reference = f"a fixed share of {100 * reference_value:g} %"
-    counted = f"{_counted(suspect)} against {of_reference}"
+    counted = f"{suspect.counted()} against {of_reference}"
     reference_numbers = reference_value
     low, high = suspect.interval
     is_apart = (
@@ -162,14 +162,6 @@ def in_order(found: Iterable[findings.Finding]) -> list[findings.Finding]:
   return sorted(
     found,
     key=lambda f: (not f.holds, f.decided, -f.numbers["difference"]),
-  )
-
-
-def _counted(share: findings.Share) -> str:
-  low, high = share.interval
-  return (
-    f"{share.count} of {share.total} (95 % interval {100 * low:.1f} to "
-    f"{100 * high:.1f} %)"
   )
 
 

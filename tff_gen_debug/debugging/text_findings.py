@@ -192,21 +192,13 @@ def _evidence(
   numbers: dict[str, Any],
 ) -> str:
   """One paragraph: the shares, the test, and what the test is about."""
-
-  def counted(one: findings_lib.Share) -> str:
-    low, high = one.interval
-    return (
-      f"{one.count} of {one.total} draws (95 % interval {100 * low:.1f} to "
-      f"{100 * high:.1f} %)"
-    )
-
-  sentences = [f"Joined from vocabulary words are {counted(share)}."]
+  sentences = [f"Joined from vocabulary words are {share.counted('draws')}."]
   if control is None:
     sentences.append("There was no control run to compare with.")
   else:
     sentences.append(
-      f"In the control: {counted(control)}; Fisher's exact test, two-sided, "
-      f"{findings_lib.p_text(numbers['p_value'])}."
+      f"In the control: {control.counted('draws')}; Fisher's exact test, "
+      f"two-sided, {findings_lib.p_text(numbers['p_value'])}."
     )
     if not numbers["control_has_learned"]:
       sentences.append("The control's model has not learned words yet.")

@@ -16,10 +16,11 @@ import dp_accounting
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
-import tensorflow_privacy as tfp
 
 from tff_gen_debug.datasets import preprocessing
+from tff_gen_debug.datasets import whole_client
 from tff_gen_debug.debugging import asked_clients
+from tff_gen_debug.debugging import noised_sums
 from tff_gen_debug.models import image_classifier
 from tff_gen_debug.privacy import releases as release_lib
 
@@ -27,13 +28,6 @@ ExampleFn = Callable[[Any], Mapping[str, tf.Tensor]]
 
 # Bounds the memory of a runtime that starts all clients of a call at once.
 _CLIENTS_PER_CALL = 100
-
-# tf.data reserves no memory for a batch that it cannot fill, unless it fuses it
-# with a map before it, which it cannot where `concatenate` is in between.
-_WHOLE_CLIENT = 1 << 30
-
-# L2 distance of two histograms of one count a user.
-_SENSITIVITIES = {"add_or_remove_one": 1.0, "replace_one": math.sqrt(2.0)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,23 +142,6 @@ class AccuracyHistogram:
   counts: np.ndarray
   noise_multiplier: float
 
-  def to_dict(self) -> dict[str, Any]:
-    """The numbers, of JSON types."""
-    return {
-      "edges": self.edges.tolist(),
-      "counts": self.counts.tolist(),
-      "noise_multiplier": self.noise_multiplier,
-    }
-
-  @classmethod
-  def from_dict(cls, content: Mapping[str, Any]) -> "AccuracyHistogram":
-    """The histogram of which `to_dict` made `content`."""
-    return cls(
-      edges=np.array(content["edges"]),
-      counts=np.array(content["counts"]),
-      noise_multiplier=content["noise_multiplier"],
-    )
-
   @property
   def event(self) -> dp_accounting.DpEvent:
     """The cost, for a ledger with the histogram's neighbouring relation."""
@@ -252,10 +229,10 @@ def private_accuracy_histogram(
     raise ValueError(
       f"noise_multiplier must be positive and finite, got {noise_multiplier}"
     )
-  if neighboring_relation not in _SENSITIVITIES:
+  if neighboring_relation not in noised_sums.SENSITIVITIES:
     raise ValueError(
-      f"neighboring_relation must be one of {sorted(_SENSITIVITIES)}, got "
-      f"{neighboring_relation!r}"
+      "neighboring_relation must be one of "
+      f"{sorted(noised_sums.SENSITIVITIES)}, got {neighboring_relation!r}"
     )
   if num_bins < 2:
     raise ValueError(f"num_bins must be at least 2, got {num_bins}")
@@ -273,20 +250,14 @@ def private_accuracy_histogram(
     bin_index = tf.where(total > 0, bin_index, -1)  # -1 is no bin at all.
     return tf.one_hot(bin_index, num_bins)
 
-  noise_stddev = noise_multiplier * _SENSITIVITIES[neighboring_relation]
-  query = tfp.GaussianSumQuery(l2_norm_clip=1.0, stddev=noise_stddev)
-  process = tff.aggregators.DifferentiallyPrivateFactory(query).create(
-    one_hot_accuracy.type_signature.result
-  )
-
-  @tff.federated_computation(tff.FederatedType(np.str_, tff.CLIENTS))
-  def noised_sum(ids):
-    one_hot = tff.federated_map(one_hot_accuracy, ids)
-    return process.next(process.initialize(), one_hot).result
-
   return AccuracyHistogram(
     edges=np.linspace(0, 1, num_bins + 1),
-    counts=np.asarray(noised_sum(client_ids), np.float64),
+    counts=noised_sums.noised_sum(
+      one_hot_accuracy,
+      client_ids,
+      l2_norm_clip=1.0,
+      stddev=noise_multiplier * noised_sums.SENSITIVITIES[neighboring_relation],
+    ),
     noise_multiplier=noise_multiplier,
   )
 
@@ -310,14 +281,7 @@ def classify_client(
     The examples with a leading dimension, and bool `[n]`: whether each is
     classified correctly. An image with NaN or infinity is not.
   """
-  spec = dataset.element_spec
-  empty = tf.nest.map_structure(
-    lambda leaf: tf.zeros([0, *leaf.shape], leaf.dtype), spec
-  )
-  # An empty data set has no single element; its stand-in is an empty batch.
-  batches = dataset.concatenate(dataset.take(0)).batch(_WHOLE_CLIENT)
-  batches = batches.concatenate(tf.data.Dataset.from_tensors(empty)).take(1)
-  batch = batches.get_single_element()
+  batch = whole_client.as_batch(dataset)
   model_input = example_fn(batch)
   _check_model_input(model_input, classifier.image_shape)
   image = model_input["image"]

@@ -21,11 +21,6 @@ import numpy as np
 
 from tff_gen_debug.evaluation import image_statistics
 
-# As in `image_statistics`: the frame that is free of ink in nearly all images,
-# and the share of the pixels that even a thin "1" covers.
-_BORDER_WIDTH = 2
-_STROKE_SHARE = 0.03
-
 # Contrast is the mean of the strongest pixels less the background; white to
 # black is 2.
 _LEAST_CONTRAST = 0.15
@@ -154,7 +149,7 @@ def is_half_empty(images: np.ndarray) -> np.ndarray:
   ]
   least = np.min([half.sum(axis=(1, 2)) for half in halves], axis=0)
   total = ink.sum(axis=(1, 2))
-  on_border = ink[:, _border(ink)].sum(axis=1)
+  on_border = ink[:, image_statistics.border(ink)].sum(axis=1)
   return (
     drawing.has_strokes
     & (least < _EMPTY_HALF * total)
@@ -258,14 +253,14 @@ def _draw(images: np.ndarray) -> _Drawing:
   # Which also checks the images.
   shade = image_statistics.border_intensity(images)
   smooth = _median_filter(np.asarray(images)[..., 0].astype(np.float64))
-  border = smooth[:, _border(smooth)]
+  border = smooth[:, image_statistics.border(smooth)]
   # The median, because strokes may reach the border.
   background = np.median(border, axis=1)
   noise = 1.4826 * np.median(np.abs(border - background[:, None]), axis=1)
   deviation = smooth - background[:, None, None]
 
   num_pixels = deviation.shape[1] * deviation.shape[2]
-  num_strongest = max(1, int(_STROKE_SHARE * num_pixels))
+  num_strongest = max(1, int(image_statistics.STROKE_SHARE * num_pixels))
   ordered = np.sort(deviation.reshape(len(deviation), num_pixels), axis=1)
   lighter = ordered[:, -num_strongest:].mean(axis=1)
   darker = -ordered[:, :num_strongest].mean(axis=1)
@@ -280,14 +275,6 @@ def _draw(images: np.ndarray) -> _Drawing:
   ink = deviation / scale[:, None, None]
   ink = np.where((ink >= _LEAST_INK) & drawn[:, None, None], ink, 0.0)
   return _Drawing(shade, contrast, drawn, ink)
-
-
-def _border(images: np.ndarray) -> np.ndarray:
-  """Where images `[n, h, w]` have their border; bool `[h, w]`."""
-  border = np.ones(images.shape[1:], dtype=bool)
-  inner = slice(_BORDER_WIDTH, -_BORDER_WIDTH)
-  border[inner, inner] = False
-  return border
 
 
 def _median_filter(images: np.ndarray) -> np.ndarray:

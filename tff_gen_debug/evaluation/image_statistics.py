@@ -17,7 +17,7 @@ _LIGHT_BORDER_SHARE = 0.75
 
 # The darkest 3 % of the interior are some 17 of 576 pixels, fewer than the
 # thinnest "1" covers, and their mean must lie this far below the background.
-_STROKE_SHARE = 0.03
+STROKE_SHARE = 0.03
 _STROKE_CONTRAST = 0.5
 
 
@@ -61,15 +61,15 @@ def ink_polarity(images: np.ndarray) -> np.ndarray:
       outside [-1, 1].
   """
   images = _check_images(images)
-  border = _border_pixels(images)
+  edge = _border_pixels(images)
   inner = slice(_BORDER_WIDTH, -_BORDER_WIDTH)
   interior = images[:, inner, inner]
   num_pixels = interior.shape[1] * interior.shape[2]
   interior = np.sort(interior.reshape(len(images), num_pixels), axis=1)
-  num_darkest = max(1, int(_STROKE_SHARE * num_pixels))
+  num_darkest = max(1, int(STROKE_SHARE * num_pixels))
   strokes = interior[:, :num_darkest].mean(axis=1)
-  light_border = (border > 0).mean(axis=1) >= _LIGHT_BORDER_SHARE
-  return light_border & (border.mean(axis=1) - strokes >= _STROKE_CONTRAST)
+  light_border = (edge > 0).mean(axis=1) >= _LIGHT_BORDER_SHARE
+  return light_border & (edge.mean(axis=1) - strokes >= _STROKE_CONTRAST)
 
 
 def _check_images(images: np.ndarray) -> np.ndarray:
@@ -93,7 +93,12 @@ def _check_images(images: np.ndarray) -> np.ndarray:
   return images[..., 0].astype(np.float64)
 
 
-def _border_pixels(images: np.ndarray) -> np.ndarray:
+def border(images: np.ndarray) -> np.ndarray:
+  """Where images `[n, height, width]` have their border; bool `[h, w]`."""
   frame = np.ones(images.shape[1:], dtype=bool)
   frame[_BORDER_WIDTH:-_BORDER_WIDTH, _BORDER_WIDTH:-_BORDER_WIDTH] = False
-  return images[:, frame]
+  return frame
+
+
+def _border_pixels(images: np.ndarray) -> np.ndarray:
+  return images[:, border(images)]
