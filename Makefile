@@ -3,6 +3,8 @@
 #
 #   PYTHON=python3.10   the Python to build .venv with (default: the first fit)
 #   PRESET=, OUT=       what a demo runs, and where it writes
+#   TEST_PROCESSES=2    how many run tests; a module's stay in one. Each takes
+#                       2 GB, and a core, since building TFF processes is Python
 #   PYTEST_ARGS=        further arguments of pytest
 #   NOTEBOOKS=          which notebooks to execute (default: all of colabs/)
 #   SITE=, DIST=        where the documentation and the distributions go
@@ -14,6 +16,7 @@ PYTHON ?=
 VENV ?= .venv
 PRESET ?= demo
 OUT ?=
+TEST_PROCESSES ?= 2
 PYTEST_ARGS ?=
 NOTEBOOKS ?=
 SITE ?= site
@@ -21,6 +24,8 @@ DIST ?= dist
 
 RUN := $(VENV)/bin/python
 BAZEL ?= bazel
+
+PYTEST := $(RUN) -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 # pytest says 5 when its selection is empty, which is no failure here.
 OR_NONE := || { status=$$?; [ $$status -eq 5 ] || exit $$status; }
@@ -53,15 +58,15 @@ doctor: venv  ## Say what is right and wrong with this environment
 
 .PHONY: test
 test: venv  ## Run the fast tests
-	$(RUN) -m pytest -m "not slow and not notebook" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow and not notebook" $(PYTEST_ARGS)
 
 .PHONY: test-slow
 test-slow: venv  ## Run the slow tests
-	@$(RUN) -m pytest -m "slow and not notebook" $(PYTEST_ARGS) $(OR_NONE)
+	@$(PYTEST) -m "slow and not notebook" $(PYTEST_ARGS) $(OR_NONE)
 
 .PHONY: test-notebook
 test-notebook: venv  ## Execute the notebooks
-	@$(RUN) -m pytest -m notebook $(PYTEST_ARGS) $(OR_NONE)
+	@$(PYTEST) --dist load -m notebook $(PYTEST_ARGS) $(OR_NONE)
 
 .PHONY: notebooks
 notebooks: venv  ## Execute the notebooks in full and write their outputs

@@ -212,12 +212,15 @@ def test_the_claim_of_a_difference_by_hand():
   clean = ["jsonobject"] * 300 + rest * 7
   broken = ["the the"] * 300 + ["jsonobject"] * 200 + rest * 5
   found = word_differences.compare_words(
-    _model(broken), _model(clean), suspect_name="new_app", reference_name="old"
+    _model(broken),
+    _model(clean),
+    suspect_name="version 2.1",
+    reference_name="version 2",
   )
   # Of equal differences the first that was asked about is first.
-  assert _held(found) == ["new_app_with_space", "new_app_doubled"]
+  assert _held(found) == ["version_2_1_with_space", "version_2_1_doubled"]
   assert found[1].claim == (
-    "30 % of new app draws are a word twice against 0 % of old draws "
+    "30 % of version 2.1 draws are a word twice against 0 % of version 2 draws "
     "(p < 1e-12)"
   )
   assert found[1].numbers["examples"] == ["the the"]

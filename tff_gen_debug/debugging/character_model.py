@@ -155,7 +155,7 @@ class CharacterModel:
   ) -> list[findings_lib.Finding]:
     """See `word_differences.compare_words`."""
     del primary
-    suspect_name, reference_name = map(findings_lib.name_part, names)
+    suspect_name, reference_name = names
     return word_differences.compare_words(
       suspect.words,
       None if reference is None else reference.words,

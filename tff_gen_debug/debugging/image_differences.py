@@ -72,14 +72,15 @@ def compare_images(
       drawn more sharply than samples, which none of the questions turns on.
     scorer: The primary model, whose classes are counted. Without one, nothing
       is said about classes.
-    suspect_name: What to call the suspect, in lower case with underscores.
+    suspect_name: What to call the suspect, such as "version 2.1".
     reference_name: What to call the reference.
 
   Returns:
     One finding for each question, always all of them: "inverted", "blank",
     "faint", "off_centre", "half_empty", "rotated" and "near_copies", with a
-    scorer also "one_class" and "missing_class", each after `suspect_name` and
-    an underscore. What holds comes first, larger differences before smaller.
+    scorer also "one_class" and "missing_class", each after the
+    suspect's name, as in "version_2_1_inverted". What holds comes first, larger
+    differences before smaller.
 
   Raises:
     TypeError: If images do not hold floats.

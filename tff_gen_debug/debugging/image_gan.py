@@ -147,7 +147,7 @@ class ImageGan:
           decided=False,
         )
       ]
-    suspect_name, reference_name = map(findings_lib.name_part, names)
+    suspect_name, reference_name = names
     return image_differences.compare_images(
       suspect,
       reference,

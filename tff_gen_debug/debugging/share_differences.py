@@ -70,14 +70,15 @@ def compare_shares(
       the bug are known to stay below.
     num_questions: How many questions are asked at once, >= 1.
     undecided: Why the samples can't answer, if they can't.
-    suspect_name: What to call the suspect, in lower case with underscores.
+    suspect_name: What to call the suspect, such as "version 2.1".
     reference_name: What to call the reference; not used for a fixed one.
     rejected: Why a clear difference would be no finding, if something else
       that is asked for is missing.
 
   Returns:
-    The finding, called `suspect_name` and the question's name. Its numbers have
-    both shares, the difference and the p-value.
+    The finding, called after the suspect and the question, such as
+    "version_2_1_inverted". Its numbers have both shares, the difference and the
+    p-value.
   """
   of_suspect = f"{suspect} of {readable(suspect_name)} {question.unit}"
   if isinstance(reference, findings.Share):
@@ -133,7 +134,7 @@ def compare_shares(
     + _EVIDENCE.format(least=100 * question.least_difference)
   )
   return findings.Finding(
-    name=f"{suspect_name}_{question.name}",
+    name=f"{findings.name_part(suspect_name)}_{question.name}",
     holds=is_large and is_sure and undecided is None and rejected is None,
     claim=claim,
     evidence=evidence,

@@ -161,16 +161,16 @@ def compare_words(
       the faults.
     vocabulary: The words that the primary model knows, such as
       `Vocabulary.words`. Without it, nothing is asked about apostrophes.
-    suspect_name: What to call the suspect, in lower case with underscores.
+    suspect_name: What to call the suspect, such as "version 2.1".
     reference_name: What to call the reference.
     num_top: How many of the most probable words to look at, >= 1.
 
   Returns:
     One finding for each question, always all of them: "with_space", "doubled",
     "misread_bytes" and "markup", with a vocabulary also "apostrophe_lost", each
-    after `suspect_name` and an underscore. What holds comes first, larger
-    differences before smaller. Their numbers hold up to two "examples" of the
-    suspect's draws, most frequent first.
+    after the suspect's name, as in "version_2_1_markup". What holds comes
+    first, larger differences before smaller. Their numbers hold up to two
+    "examples" of the suspect's draws, most frequent first.
 
   Raises:
     ValueError: If `num_top` is below 1.
