@@ -1,6 +1,8 @@
 """Tests of the plan whose noise comes from the clients."""
 
+import json
 import math
+import re
 
 import dp_accounting
 from hypothesis import given
@@ -300,3 +302,38 @@ def test_bad_arguments_are_refused():
     _plan().epsilon_after(-1)
   with pytest.raises(TypeError, match="clients must be an integer"):
     _plan().noise_stddev(1.5)
+
+
+def test_states_what_a_reader_needs():
+  plan = _plan(colluding_clients=16, neighboring_relation="replace_one")
+  text = " ".join(plan.statement(rounds=150).split())
+  assert "150 rounds (300 planned) of TopAgg with distributed noise" in text
+  assert "vote -1 or 1 on 400 of 5,000 coordinates" in text
+  assert "noise of the 64 honest clients that a sum has at least" in text
+  assert "/ sensitivity = 4; sensitivity = 2 sqrt(400) votes" in text
+  assert "100 of 10,000 users a round, nobody twice in 100 rounds" in text
+  assert "opens a sum of fewer than 80 clients" in text
+  assert "the noise of more than 16 of them" in text
+  # No server adds noise, and who was asked need not be secret.
+  assert "the server that adds the noise" not in text
+  assert "who was sampled" not in text
+  # Two begun epochs, of one round each for a user.
+  stated = float(re.search(r"guarantee: \(([\d.]+), 1e-05\)", text).group(1))
+  assert stated == pytest.approx(_renyi_epsilon(4.0, 2, 1e-5), rel=0.01)
+
+
+def test_dict_says_what_the_noise_rests_on():
+  result = json.loads(json.dumps(_plan(colluding_clients=5).to_dict()))
+  assert result["epsilon"] == pytest.approx(
+    _renyi_epsilon(4.0, 3, 1e-5), rel=0.01
+  )
+  assert result["sampling"] == "shuffled_epochs"
+  assert result["epoch_rounds"] == 100
+  assert result["neighboring_relation"] == "replace_special"
+  assert result["sensitivity_factor"] == 1
+  assert {k: result[k] for k in ("top_k", "update_size")} == {
+    "top_k": 400,
+    "update_size": 5000,
+  }
+  assert result["min_clients_per_round"] == 80
+  assert result["colluding_clients"] == 5

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import dp_accounting
 
@@ -10,6 +10,7 @@ from tff_gen_debug.privacy import accounting
 from tff_gen_debug.privacy import discrete_gaussian
 from tff_gen_debug.privacy import epoch_plan
 from tff_gen_debug.privacy import neighbors
+from tff_gen_debug.privacy import releases as releases_lib
 from tff_gen_debug.privacy import validation
 
 # Votes that are replaced by nothing move their sum as those of a client who
@@ -175,9 +176,7 @@ class DistributedPlan(epoch_plan.EpochPlan):
   @property
   def l2_sensitivity(self) -> float:
     """How far the sum of votes moves between neighbours, at most."""
-    return _SENSITIVITY_FACTORS[self.neighboring_relation] * math.sqrt(
-      self.top_k
-    )
+    return self.sensitivity_factor * math.sqrt(self.top_k)
 
   @property
   def vote_weight(self) -> int:
@@ -238,13 +237,12 @@ class DistributedPlan(epoch_plan.EpochPlan):
     """
     if not self.noise_multiplier:
       return dp_accounting.GaussianDpEvent(0.0)
-    factor = _SENSITIVITY_FACTORS[self.neighboring_relation]
     weight = self.vote_weight
     return dp_accounting.GaussianDpEvent(
       1
       / discrete_gaussian.concentrated_epsilon(
         l2_norm=weight * self.l2_sensitivity,
-        l1_norm=weight * factor * self.top_k,
+        l1_norm=weight * self.sensitivity_factor * self.top_k,
         dimension=self.update_size,
         # Not rounded up, for a cost that falls smoothly as noise grows.
         share_stddev=weight * self._wanted_share,
@@ -256,6 +254,56 @@ class DistributedPlan(epoch_plan.EpochPlan):
   def epoch_event(self) -> dp_accounting.DpEvent:
     """What a user pays once an epoch: `vote_event`."""
     return self.vote_event
+
+  def to_dict(
+    self,
+    releases: Sequence[releases_lib.Release] = (),
+    *,
+    rounds: Optional[int] = None,
+  ) -> Dict[str, Any]:
+    """Returns the plan and its cost, ready for JSON.
+
+    See `releases.as_dict` for the keys, which are those of a `PrivacyPlan`,
+    "epoch_rounds" and the attributes that other plans do not have.
+    """
+    return {
+      **super().to_dict(releases, rounds=rounds),
+      "min_clients_per_round": self.min_clients_per_round,
+      "colluding_clients": self.colluding_clients,
+      "top_k": self.top_k,
+      "update_size": self.update_size,
+    }
+
+  @property
+  def mechanism(self) -> str:
+    """See `EpochPlan`."""
+    return (
+      "TopAgg with distributed noise: clients vote -1 or 1 on"
+      f" {self.top_k:,} of {self.update_size:,} coordinates and add discrete"
+      " Gaussian noise before a secure summation; standard deviation of the"
+      f" noise of the {self.honest_clients:,} honest clients that a sum has at"
+      " least"
+    )
+
+  @property
+  def sensitivity(self) -> str:
+    """See `EpochPlan`."""
+    factor = "2 " if self.sensitivity_factor == 2 else ""
+    return f"{factor}sqrt({self.top_k:,}) votes"
+
+  @property
+  def trusted(self) -> str:
+    """See `EpochPlan`."""
+    return (
+      "an adversary who breaks the secure summation, opens a sum of fewer than"
+      f" {self.min_clients_per_round:,} clients, or learns the noise of more"
+      f" than {self.colluding_clients:,} of them"
+    )
+
+  @property
+  def sensitivity_factor(self) -> float:
+    """L2 sensitivity of the sum, in that of one client's votes."""
+    return _SENSITIVITY_FACTORS[self.neighboring_relation]
 
 
 def _check_at_most(plan: DistributedPlan, name: str, bound: str) -> None:

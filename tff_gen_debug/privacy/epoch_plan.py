@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from typing import Iterable, List, Optional, Tuple, TypeVar
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, TypeVar
 
 import dp_accounting
 
@@ -10,6 +10,8 @@ from tff_gen_debug.privacy import accounting
 from tff_gen_debug.privacy import calibration
 from tff_gen_debug.privacy import epoch_sampling
 from tff_gen_debug.privacy import ledger as ledger_lib
+from tff_gen_debug.privacy import releases as releases_lib
+from tff_gen_debug.privacy import statement as statement_lib
 from tff_gen_debug.privacy import validation
 
 _Plan = TypeVar("_Plan", bound="EpochPlan")
@@ -151,6 +153,79 @@ class EpochPlan(abc.ABC):
       neighboring_relation=self.neighboring_relation,
       accountant=self.accountant,
     )
+
+  def statement(
+    self,
+    releases: Sequence[releases_lib.Release] = (),
+    *,
+    rounds: Optional[int] = None,
+  ) -> str:
+    """Returns the privacy statement as text; see `statement.statement`."""
+    return statement_lib.statement(self, releases, rounds=rounds)
+
+  def to_dict(
+    self,
+    releases: Sequence[releases_lib.Release] = (),
+    *,
+    rounds: Optional[int] = None,
+  ) -> Dict[str, Any]:
+    """Returns the plan and its cost, ready for JSON.
+
+    See `releases.as_dict` for the keys, which are those of a `PrivacyPlan` and
+    "epoch_rounds".
+    """
+    return releases_lib.as_dict(self, releases, rounds=rounds)
+
+  # What a `PrivacyPlan` calls the same things, for statements and reports.
+
+  @property
+  @abc.abstractmethod
+  def mechanism(self) -> str:
+    """What is noised, in the words of a statement."""
+
+  @property
+  @abc.abstractmethod
+  def sensitivity(self) -> str:
+    """The sensitivity that the noise multiplier refers to, in words."""
+
+  @property
+  @abc.abstractmethod
+  def trusted(self) -> str:
+    """Against whom there is no guarantee, in words."""
+
+  @property
+  @abc.abstractmethod
+  def sensitivity_factor(self) -> float:
+    """L2 sensitivity in that of one user's contribution: 1 or 2."""
+
+  @property
+  def expected_clients_per_round(self) -> int:
+    """Users in a round."""
+    return self.clients_per_round
+
+  @property
+  def sampling(self) -> str:
+    """How cohorts are drawn: each user at most once an epoch."""
+    return "shuffled_epochs"
+
+  @property
+  def sampling_probability(self) -> float:
+    """The share of the users in a round; it amplifies nothing here."""
+    return self.clients_per_round / self.population
+
+  @property
+  def simulation(self) -> None:
+    """None: such a plan is always that of the run itself."""
+    return None
+
+  @property
+  def run_noise_multiplier(self) -> float:
+    """Noise multiplier of the process in hand."""
+    return self.noise_multiplier
+
+  def as_run(self: _Plan) -> _Plan:
+    """The plan of the run itself: this one."""
+    return self
 
   @property
   def _delta(self) -> float:

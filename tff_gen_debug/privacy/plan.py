@@ -328,6 +328,23 @@ class PrivacyPlan:
       )
     return sampler
 
+  @property
+  def mechanism(self) -> str:
+    """What is noised, in the words of a statement."""
+    return "Gaussian noise on the sum of clipped updates; standard deviation"
+
+  @property
+  def sensitivity(self) -> str:
+    """The sensitivity that the noise multiplier refers to, in words."""
+    return (
+      "twice the clip norm" if self.sensitivity_factor == 2 else "clip norm"
+    )
+
+  @property
+  def trusted(self) -> str:
+    """Against whom there is no guarantee, in words."""
+    return statement_lib.TRUSTED_SERVER
+
   def new_ledger(self) -> ledger_lib.PrivacyLedger:
     """Returns an empty ledger with the plan's delta, relation, accountant."""
     return ledger_lib.PrivacyLedger(

@@ -1,8 +1,7 @@
 """What a statement needs to know of a plan.
 
-`PrivacyPlan` and `TreePlan` have methods that state and export them, and those
-live in modules of their own; this interface lets them do so without importing
-the plans.
+Plans have methods that state and export them, and those live in modules of
+their own; this interface lets them do so without importing the plans.
 """
 
 from typing import List, Optional, Protocol, Tuple
@@ -49,8 +48,20 @@ class Plan(Protocol):
   def sensitivity_factor(self) -> float: ...
 
   @property
+  def mechanism(self) -> str:
+    """What is noised, ending in the quantity that the multiplier scales."""
+
+  @property
+  def sensitivity(self) -> str:
+    """What that quantity is divided by, in words."""
+
+  @property
+  def trusted(self) -> str:
+    """Against whom there is no guarantee, in words."""
+
+  @property
   def epoch_rounds(self) -> Optional[int]:
-    """Rounds of one noise tree; None if each round has noise of its own."""
+    """Rounds in which no user comes twice; None if cohorts are sampled."""
 
   @property
   def run_noise_multiplier(self) -> float: ...

@@ -26,20 +26,9 @@ _RELATIONS = {
     " of users, and who takes part in which round, are public"
   ),
 }
-# Of plans whose guarantee rests on amplification by sampling.
-_SAMPLING_SECRET = "an adversary who knows who was sampled, or the seed"
-_NOT_COVERED = (
-  "the choice of hyper-parameters: trying several settings on these users and"
-  " keeping the best one spends privacy that is not counted here",
-  "other analyses or runs on the same users, unless the same ledger records"
-  " them; their costs add up",
-  "users who appear under several ids: each id counts as one user",
-  "an adversary who sees single updates or the sum before its noise: the"
-  " server that adds the noise is trusted",
-  _SAMPLING_SECRET,
-  "side channels: timing, drop-outs, which devices connect, logs",
-  "floating-point arithmetic and pseudo-random noise: the proof is for real"
-  " numbers and perfect noise (Mironov, 2012)",
+TRUSTED_SERVER = (
+  "an adversary who sees single updates or the sum before its noise: the server"
+  " that adds the noise is trusted"
 )
 
 
@@ -84,9 +73,8 @@ def statement(
   lines += _section("Released with differential privacy", releases, True)
   lines += _section("Released WITHOUT differential privacy", releases, False)
   lines += ["", "Not covered:"]
-  for item in _NOT_COVERED:
-    if item != _SAMPLING_SECRET or plan.epoch_rounds is None:
-      lines += _wrap(item, "  - ")
+  for item in _not_covered(plan):
+    lines += _wrap(item, "  - ")
   return "\n".join(lines) + "\n"
 
 
@@ -169,23 +157,14 @@ def _count(plan: protocol.Plan, cohort: float) -> str:
 
 
 def _mechanism(plan: protocol.Plan, rounds: int) -> str:
-  clips = "twice the clip norm" if plan.sensitivity_factor == 2 else "clip norm"
   planned = "" if rounds == plan.rounds else f" ({plan.rounds:,} planned)"
-  if plan.epoch_rounds is None:
-    noise = "Gaussian noise on the sum of clipped updates; standard deviation"
-  else:
-    noise = (
-      "tree aggregation (DP-FTRL): Gaussian noise on partial sums of clipped"
-      f" updates over rounds, a new tree every {plan.epoch_rounds:,} rounds;"
-      " standard deviation at a node"
-    )
   text = (
-    f"{rounds:,} rounds{planned} of {noise} / sensitivity ="
+    f"{rounds:,} rounds{planned} of {plan.mechanism} / sensitivity ="
     f" {plan.noise_multiplier:.4g}"
   )
   if plan.simulation is not None:
     text += f" ({plan.run_noise_multiplier:.4g} in this run)"
-  return f"{text}; sensitivity = {clips}"
+  return f"{text}; sensitivity = {plan.sensitivity}"
 
 
 def _sampling(plan: protocol.Plan) -> str:
@@ -237,6 +216,25 @@ def _epsilons(
   if not any(release.private for release in releases):
     return training
   return f"{training} for training, {_number(total)} with the releases below"
+
+
+def _not_covered(plan: protocol.Plan) -> List[str]:
+  items = [
+    "the choice of hyper-parameters: trying several settings on these users"
+    " and keeping the best one spends privacy that is not counted here",
+    "other analyses or runs on the same users, unless the same ledger records"
+    " them; their costs add up",
+    "users who appear under several ids: each id counts as one user",
+    plan.trusted,
+  ]
+  if plan.epoch_rounds is None:
+    # The guarantee rests on amplification by sampling.
+    items.append("an adversary who knows who was sampled, or the seed")
+  return items + [
+    "side channels: timing, drop-outs, which devices connect, logs",
+    "floating-point arithmetic and pseudo-random noise: the proof is for real"
+    " numbers and perfect noise (Mironov, 2012)",
+  ]
 
 
 def _section(

@@ -1,13 +1,12 @@
 """The plan of a DP-FTRL run: privacy without trust in sampling."""
 
 import dataclasses
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Optional
 
 import dp_accounting
 
 from tff_gen_debug.privacy import accounting
 from tff_gen_debug.privacy import epoch_plan
-from tff_gen_debug.privacy import releases as releases_lib
 from tff_gen_debug.privacy import statement as statement_lib
 from tff_gen_debug.privacy import validation
 
@@ -126,44 +125,24 @@ class TreePlan(epoch_plan.EpochPlan):
     """
     return self.noise_multiplier * validation.positive("clip_norm", clip_norm)
 
-  def statement(
-    self,
-    releases: Sequence[releases_lib.Release] = (),
-    *,
-    rounds: Optional[int] = None,
-  ) -> str:
-    """Returns the privacy statement as text; see `statement.statement`."""
-    return statement_lib.statement(self, releases, rounds=rounds)
-
-  def to_dict(
-    self,
-    releases: Sequence[releases_lib.Release] = (),
-    *,
-    rounds: Optional[int] = None,
-  ) -> Dict[str, Any]:
-    """Returns the plan and its cost, ready for JSON.
-
-    See `releases.as_dict` for the keys, which are those of a `PrivacyPlan` and
-    "epoch_rounds".
-    """
-    return releases_lib.as_dict(self, releases, rounds=rounds)
-
-  # What a `PrivacyPlan` calls the same things, for statements and reports.
+  @property
+  def mechanism(self) -> str:
+    """See `EpochPlan`."""
+    return (
+      "tree aggregation (DP-FTRL): Gaussian noise on partial sums of clipped"
+      f" updates over rounds, a new tree every {self.epoch_rounds:,} rounds;"
+      " standard deviation at a node"
+    )
 
   @property
-  def expected_clients_per_round(self) -> int:
-    """Users in a round."""
-    return self.clients_per_round
+  def sensitivity(self) -> str:
+    """See `EpochPlan`."""
+    return "clip norm"
 
   @property
-  def sampling(self) -> str:
-    """How cohorts are drawn: each user at most once an epoch."""
-    return "shuffled_epochs"
-
-  @property
-  def sampling_probability(self) -> float:
-    """The share of the users in a round; it amplifies nothing here."""
-    return self.clients_per_round / self.population
+  def trusted(self) -> str:
+    """See `EpochPlan`."""
+    return statement_lib.TRUSTED_SERVER
 
   @property
   def neighboring_relation(self) -> str:
@@ -174,17 +153,3 @@ class TreePlan(epoch_plan.EpochPlan):
   def sensitivity_factor(self) -> float:
     """L2 sensitivity of the sum at a node, in clip norms."""
     return 1.0
-
-  @property
-  def simulation(self) -> None:
-    """None: a `TreePlan` is always the plan of the run itself."""
-    return None
-
-  @property
-  def run_noise_multiplier(self) -> float:
-    """Noise multiplier of the process in hand."""
-    return self.noise_multiplier
-
-  def as_run(self) -> "TreePlan":
-    """The plan of the run itself: this one."""
-    return self
