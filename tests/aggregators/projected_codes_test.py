@@ -123,6 +123,10 @@ def test_low_frequencies_of_opposite_directions_reach_their_sensitivity():
     (lambda: projected_codes.BinVoteCode(0), "dimensions must be at least 1"),
     (lambda: projected_codes.BinVoteCode(3, bins=1), "bins must be at least 2"),
     (
+      lambda: projected_codes.BinVoteCode(3, seed=2**32),
+      r"seed must be below 2\*\*32",
+    ),
+    (
       lambda: projected_codes.BinVoteCode(3, bound=0.0),
       "bound must be (positive|above 0)",
     ),

@@ -229,12 +229,18 @@ class ProjectedCode(LinearCode):
     """
     self._dimensions = validation.integer("dimensions", dimensions, 1)
     super().__init__(clip_norm)
-    self._seed = validation.integer("seed", seed, 0)
-    if self._seed >= 2**32:
-      raise ValueError(f"seed must be below 2**32, got {seed}")
+    self._seed = projection_seed(seed)
 
   def matrix(self, size: int) -> np.ndarray:
     return random_projection(size, self._dimensions, self._seed)
+
+
+def projection_seed(seed: int) -> int:
+  """Checks a seed of `random_projection`: an integer in [0, 2**32)."""
+  seed = validation.integer("seed", seed, 0)
+  if seed >= 2**32:
+    raise ValueError(f"seed must be below 2**32, got {seed}")
+  return seed
 
 
 def random_projection(size: int, dimensions: int, seed: int) -> np.ndarray:

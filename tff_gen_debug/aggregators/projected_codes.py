@@ -64,7 +64,7 @@ class BinVoteCode(gradient_codes.GradientCode):
       bins: Values that a number is rounded to, at least 2.
       bound: Numbers are cut to [-bound, bound]; positive. The numbers of a
         random direction have a standard deviation of 1 / sqrt(dimensions).
-      seed: Makes the projection.
+      seed: Makes the projection, an integer in [0, 2**32).
 
     Raises:
       TypeError: If an argument has the wrong type.
@@ -73,7 +73,7 @@ class BinVoteCode(gradient_codes.GradientCode):
     self._dimensions = validation.integer("dimensions", dimensions, 1)
     self._bins = validation.integer("bins", bins, 2)
     self._bound = validation.positive("bound", bound)
-    self._seed = validation.integer("seed", seed, 0)
+    self._seed = gradient_codes.projection_seed(seed)
 
   @property
   def norm_bound(self) -> float:
