@@ -60,6 +60,7 @@ _CRITERIA_OF = {
     "mistakes",
     "unknown_labels",
     "users",
+    "version",
     "unlabelled",
     "serving",
   ),

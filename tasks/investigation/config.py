@@ -14,6 +14,7 @@ TASKS: Mapping[str, str] = {
   "unknown_words": "T3 unknown words",
   "users": "T4 users of low accuracy",
   "classes": "T4 classes of low accuracy",
+  "version": "T4 a version of the app",
   "unlabelled": "T5 unlabelled examples",
   "serving": "T6 serving against training",
 }

@@ -37,6 +37,9 @@ _CLASS = 7
 _MISTAKEN_FOR = 1
 _UNKNOWN_LABEL = 10
 
+# Of the app, on the devices of the users who have the fault.
+_BROKEN_VERSION = 2
+
 _PRIMARY_SEED = 1
 _DEFAULT_CLASS_NOISE = 0.5
 
@@ -70,6 +73,8 @@ def make(config: config_lib.Config) -> investigation_lib.Investigation:
   broken = broken_users(config)
   if config.criterion == "unlabelled":
     broken = _without_labels(broken, config)
+  elif config.criterion == "version":
+    broken = _with_versions(broken, config)
   users = _as_model_input(broken)
   primary, _, public = held_out()
   return investigation_lib.Investigation(
@@ -108,6 +113,12 @@ def _criterion(config: config_lib.Config) -> splits.Criterion:
     "users": lambda: accuracy_criteria.LowAccuracyUsers(noise_multiplier=noise),
     "classes": lambda: accuracy_criteria.LowAccuracyClasses(
       noise or _DEFAULT_CLASS_NOISE
+    ),
+    "version": lambda: criteria.ExamplesWhere(
+      lambda example: tf.equal(example["version"], _BROKEN_VERSION),
+      f"version {_BROKEN_VERSION}",
+      rest="other versions",
+      question=f"What is wrong with version {_BROKEN_VERSION} of the app?",
     ),
     "unlabelled": criteria.UnlabelledExamples,
     "serving": lambda: criteria.ServingAgainstTraining(held_out()[1]),
@@ -155,15 +166,19 @@ def _read(
 def _as_model_input(
   users: tff.simulation.datasets.ClientData,
 ) -> datasets.TracedClientData:
-  """Images in [-1, 1]; labels as they are, unknown ones too."""
+  """Images in [-1, 1]; labels as they are, unknown ones too; all else kept."""
+
+  def convert(example):
+    rest = {k: v for k, v in example.items() if k != "pixels"}
+    return {
+      **rest,
+      "image": preprocessing.to_gan_range(example["pixels"]),
+      "label": tf.cast(example["label"], tf.int32),
+    }
+
   return datasets.TracedClientData(
     users.client_ids,
-    lambda client_id: users.serializable_dataset_fn(client_id).map(
-      lambda x: {
-        "image": preprocessing.to_gan_range(x["pixels"]),
-        "label": tf.cast(x["label"], tf.int32),
-      }
-    ),
+    lambda client_id: users.serializable_dataset_fn(client_id).map(convert),
   )
 
 
@@ -171,17 +186,43 @@ def _without_labels(
   users: tff.simulation.datasets.ClientData, config: config_lib.Config
 ) -> tff.simulation.datasets.ClientData:
   """Takes the labels of those users who have the fault, if there is one."""
+
+  def change(example, has_fault):
+    label = example["label"]
+    missing = tf.constant(-1, label.dtype)
+    return {**example, "label": tf.where(has_fault, missing, label)}
+
+  return _by_fault(users, config, change)
+
+
+def _with_versions(
+  users: tff.simulation.datasets.ClientData, config: config_lib.Config
+) -> tff.simulation.datasets.ClientData:
+  """Says which version of the app a user has: the fault came with one."""
+  return _by_fault(
+    users,
+    config,
+    lambda example, has_fault: {
+      **example,
+      "version": tf.where(has_fault, _BROKEN_VERSION, _BROKEN_VERSION - 1),
+    },
+  )
+
+
+def _by_fault(
+  users: tff.simulation.datasets.ClientData,
+  config: config_lib.Config,
+  change: Callable[[Mapping[str, tf.Tensor], tf.Tensor], dict[str, tf.Tensor]],
+) -> tff.simulation.datasets.ClientData:
+  """Changes examples by whether their user has the fault, or would have it."""
   affected = bugs.affected_clients(
     users.client_ids, config.fault_share or _SHARE, config.seed
   )
 
   def dataset_fn(client_id):
     has_fault = tf.reduce_any(tf.equal(tf.constant(affected), client_id))
-
-    def without(x):
-      label = tf.where(has_fault, tf.constant(-1, x["label"].dtype), x["label"])
-      return {"pixels": x["pixels"], "label": label}
-
-    return users.serializable_dataset_fn(client_id).map(without)
+    return users.serializable_dataset_fn(client_id).map(
+      lambda example: change(example, has_fault)
+    )
 
   return datasets.TracedClientData(users.client_ids, dataset_fn)

@@ -93,9 +93,10 @@ def _found(tmp_path, **changes):
 
 _PLANTED = [
   ("random", "wrong_crop", "random_off_centre"),
-  ("mistakes", "inverted", "misclassified_inverted"),
+  ("mistakes", "class_mislabelled", "misclassified_one_class"),
   ("unknown_labels", "label_unknown", "of_unknown_label_one_class"),
   ("users", "rotated", "low_accuracy_rotated"),
+  ("version", "class_missing", "version_2_missing_class"),
   ("unlabelled", "low_contrast", "unlabelled_faint"),
   ("serving", "inverted", "serving_inverted"),
 ]
