@@ -53,13 +53,13 @@ _SETTINGS = {
   ),
 }
 
-# The slice of low-accuracy classes is of few classes whatever is wrong.
 _CRITERIA_OF = {
   "images": (
     "random",
     "mistakes",
     "unknown_labels",
     "users",
+    "classes",
     "version",
     "unlabelled",
     "serving",
@@ -75,7 +75,7 @@ EXPECTED: Mapping[str, tuple[str, ...]] = {
   "blank": ("blank",),
   "low_contrast": ("faint",),
   "duplicates": ("near_copies",),
-  "class_mislabelled": ("one_class",),
+  "class_mislabelled": ("one_class", "another_class"),
   "label_unknown": ("one_class",),
   "class_missing": ("missing_class",),
   "words_joined": ("with_space",),
@@ -174,7 +174,8 @@ def _cell(criterion: str, fault: str, seed: int) -> list[findings_lib.Finding]:
   path = os.path.join(folder, f"{name}.samples")
   if not os.path.exists(path):
     work = os.path.join(folder, name)
-    fault_samples.keep(asked.run(work).samples, path)
+    result = asked.run(work)
+    fault_samples.keep(result.samples, path, result.split.suspect.labels)
     shutil.rmtree(work)  # Checkpoints of a hundred runs are many.
   findings = fault_samples.find(asked, path)
   held = [f.claim for f in findings if f.holds]

@@ -86,6 +86,23 @@ def test_words_are_kept(tmp_path):
   assert seen["names"] == ("out of vocabulary", "public")
 
 
+def test_labels_are_kept(tmp_path):
+  path = str(tmp_path / "samples")
+  images = np.zeros([60, 28, 28, 1])
+  fault_samples.keep({"class 1": images, "rest": images}, path, labels=[1])
+  seen = {}
+
+  class _Asked:
+    auxiliary = None
+
+    def find(self, samples, labels):
+      seen.update(names=[*samples], labels=labels)
+      return []
+
+  fault_samples.find(_Asked(), path)
+  assert seen == {"names": ["class 1", "rest"], "labels": [1]}
+
+
 def test_images_are_kept_to_half_a_shade(tmp_path):
   images = np.random.default_rng(0).uniform(-1, 1, [60, 28, 28, 1])
   path = str(tmp_path / "samples")

@@ -165,6 +165,7 @@ def test_the_class_of_lowest_accuracy(tmp_path):
     6,
   }
   assert set(sum(image_users.labels(split.reference).values(), [])) == {3}
+  assert set(split.suspect.labels) == {0, 1, 2, 6}
   again = criterion.split(client_data, _context(tmp_path))
   assert again.suspect.name == split.suspect.name
   (release,) = split.releases

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.debugging import coded_images
 from tests.learning import toy_gan
 from tff_gen_debug import learning
 from tff_gen_debug import privacy
@@ -129,6 +130,19 @@ def _investigation(criterion=_Halves(), plan=None, **changes):
     plan=plan or _plan(),
     **changes,
   )
+
+
+def test_a_slice_by_label_is_asked_for_other_classes():
+  asked = _investigation(primary=coded_images.Scorer())
+  samples = {
+    "class 1": coded_images.make(0, 60, 40),
+    "other classes": coded_images.make(50, 0, 50),
+  }
+  first, *rest = asked.find(samples, labels=[1])
+  assert first.holds and first.name == "class_1_another_class"
+  assert [f.name for f in rest] == ["above"]
+  # Counts of classes would differ whatever is wrong.
+  assert asked.auxiliary.asked["primary"] is None
 
 
 def test_a_model_for_each_slice(tmp_path):

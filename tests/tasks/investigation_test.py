@@ -96,7 +96,8 @@ _PLANTED = [
   ("mistakes", "class_mislabelled", "misclassified_one_class"),
   ("unknown_labels", "label_unknown", "of_unknown_label_one_class"),
   ("users", "rotated", "low_accuracy_rotated"),
-  ("version", "class_missing", "version_2_missing_class"),
+  ("classes", "class_mislabelled", "class_1_another_class"),
+  ("version", "blank", "version_2_blank"),
   ("unlabelled", "low_contrast", "unlabelled_faint"),
   ("serving", "inverted", "serving_inverted"),
 ]

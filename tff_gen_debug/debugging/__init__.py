@@ -37,6 +37,7 @@ from tff_gen_debug.debugging.image_differences import compare_images
 from tff_gen_debug.debugging.image_gan import ImageGan
 from tff_gen_debug.debugging.investigation import Investigation
 from tff_gen_debug.debugging.investigation import Result
+from tff_gen_debug.debugging.label_differences import compare_labels
 from tff_gen_debug.debugging.labelling import read_sheet
 from tff_gen_debug.debugging.labelling import write_sheet
 from tff_gen_debug.debugging.oov import OovCriterion
@@ -110,6 +111,7 @@ __all__ = [
   "by_example",
   "by_user",
   "compare_images",
+  "compare_labels",
   "compare_words",
   "drop_class",
   "duplicate_images",

@@ -180,7 +180,11 @@ class LowAccuracyClasses:
       rest="other classes",
       question="Why is the model bad at some classes?",
     ).split(client_data, context)
-    return dataclasses.replace(split, releases=(measured.release,))
+    return dataclasses.replace(
+      split,
+      suspect=dataclasses.replace(split.suspect, labels=tuple(lowest)),
+      releases=(measured.release,),
+    )
 
 
 def _is_percentile(threshold: selection.Threshold) -> bool:

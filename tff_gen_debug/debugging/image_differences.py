@@ -94,14 +94,12 @@ def compare_images(
         f"{name} must have shape [n, height, width, 1] with n at least "
         f"{_LEAST_SAMPLES}, got {list(images.shape)}"
       )
-  drawn = [findings.Share.drawn(images) for images in samples.values()]
-  undecided = None
-  if min(share.value for share in drawn) < _LEAST_DRAWN:
-    one, other = map(share_differences.readable, (suspect_name, reference_name))
-    undecided = (
-      f"{drawn[0]} of {one} and {drawn[1]} of {other} samples show strokes on a"
-      " background"
-    )
+  undecided = too_few_strokes(
+    suspect,
+    reference,
+    suspect_name=suspect_name,
+    reference_name=reference_name,
+  )
   # As many others for each image of both sets: more would be nearer by chance.
   num_others = min(map(len, samples.values())) - 1
 
@@ -151,6 +149,35 @@ def compare_images(
       reference_name,
     )
   return share_differences.in_order(found)
+
+
+def too_few_strokes(
+  suspect: np.ndarray,
+  reference: np.ndarray,
+  *,
+  suspect_name: str = "suspect",
+  reference_name: str = "reference",
+) -> Optional[str]:
+  """Why samples say nothing about what is drawn, if they don't.
+
+  Args:
+    suspect: As for `compare_images`.
+    reference: As for `compare_images`.
+    suspect_name: What to call the suspect.
+    reference_name: What to call the reference.
+
+  Returns:
+    The reason, that fewer than half of either's samples show strokes
+    (`Share.drawn`), or None.
+  """
+  drawn = [findings.Share.drawn(images) for images in (suspect, reference)]
+  if min(share.value for share in drawn) >= _LEAST_DRAWN:
+    return None
+  one, other = map(share_differences.readable, (suspect_name, reference_name))
+  return (
+    f"{drawn[0]} of {one} and {drawn[1]} of {other} samples show strokes on a"
+    " background"
+  )
 
 
 def _compare_classes(

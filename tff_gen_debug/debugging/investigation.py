@@ -6,7 +6,7 @@ an auxiliary generative model is trained on each slice of them with differential
 privacy, and its samples are shown, measured and held against each other.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 import dataclasses
 import hashlib
 import json
@@ -22,6 +22,7 @@ from tff_gen_debug import privacy
 from tff_gen_debug import run_folder
 from tff_gen_debug.debugging import auxiliary as auxiliary_lib
 from tff_gen_debug.debugging import findings as findings_lib
+from tff_gen_debug.debugging import label_differences
 from tff_gen_debug.debugging import report as report_lib
 from tff_gen_debug.debugging import splits
 from tff_gen_debug.models import image_classifier
@@ -260,7 +261,9 @@ class Investigation:
       one, after = self._train(number, chosen, process, before, folder)
       trained.append(one)
       ledgers.append(after)
-    findings = self.find({t.slice.name: t.samples for t in trained})
+    findings = self.find(
+      {t.slice.name: t.samples for t in trained}, split.suspect.labels
+    )
     for finding in findings:
       if finding.holds:
         _logger.info("Finding: %s", finding.claim)
@@ -273,12 +276,18 @@ class Investigation:
       wall_seconds=time.monotonic() - start,
     )
 
-  def find(self, samples: Mapping[str, Any]) -> list[findings_lib.Finding]:
+  def find(
+    self,
+    samples: Mapping[str, Any],
+    labels: Optional[Collection[int]] = None,
+  ) -> list[findings_lib.Finding]:
     """What samples show, those of `Result.samples` or others of their kind.
 
     Args:
       samples: By the name of their slice, the suspect one first. A single one
         is held against `public`.
+      labels: Those of the suspect slice, if it was chosen by them. What the
+        primary model is asked is then `label_differences.compare_labels`.
 
     Returns:
       The findings, those that hold first.
@@ -287,9 +296,21 @@ class Investigation:
     if len(names) == 1:
       names.append("public")
       values.append(self.public)
-    return self.auxiliary.find(
-      values[0], values[1], (names[0], names[1]), self.primary
-    )
+    chosen = (names[0], names[1])
+    if labels is None or self.primary is None:
+      return self.auxiliary.find(values[0], values[1], chosen, self.primary)
+    found = [
+      label_differences.compare_labels(
+        values[0],
+        values[1],
+        self.primary,
+        labels,
+        suspect_name=names[0],
+        reference_name=names[1],
+      ),
+      *self.auxiliary.find(values[0], values[1], chosen, None),
+    ]
+    return sorted(found, key=lambda finding: not finding.holds)
 
   def _train(
     self,

@@ -21,11 +21,14 @@ class Slice:
     name: In a word or two, such as "misclassified".
     description: Which examples these are, in words, for the report.
     client_data: The examples.
+    labels: Those of its examples, if it was chosen by label. Then it has other
+      classes than the rest, whatever is wrong.
   """
 
   name: str
   description: str
   client_data: tff.simulation.datasets.ClientData
+  labels: Optional[tuple[int, ...]] = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
