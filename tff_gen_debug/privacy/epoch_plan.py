@@ -2,22 +2,20 @@
 
 import abc
 import dataclasses
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, TypeVar
+from typing import Iterable, List, Optional, Tuple, TypeVar
 
 import dp_accounting
 
 from tff_gen_debug.privacy import accounting
 from tff_gen_debug.privacy import calibration
 from tff_gen_debug.privacy import epoch_sampling
-from tff_gen_debug.privacy import ledger as ledger_lib
-from tff_gen_debug.privacy import releases as releases_lib
-from tff_gen_debug.privacy import statement as statement_lib
+from tff_gen_debug.privacy import stated_plan
 from tff_gen_debug.privacy import validation
 
 _Plan = TypeVar("_Plan", bound="EpochPlan")
 
 
-class EpochPlan(abc.ABC):
+class EpochPlan(stated_plan.StatedPlan, abc.ABC):
   """The accounting by epochs, and the sampler that keeps to it.
 
   No amplification by sampling is claimed: what counts is in how many epochs a
@@ -145,36 +143,6 @@ class EpochPlan(abc.ABC):
       epoch_rounds=self.epoch_rounds,
       seed=seed,
     )
-
-  def new_ledger(self) -> ledger_lib.PrivacyLedger:
-    """Returns an empty ledger with the plan's delta, relation, accountant."""
-    return ledger_lib.PrivacyLedger(
-      self._delta,
-      neighboring_relation=self.neighboring_relation,
-      accountant=self.accountant,
-    )
-
-  def statement(
-    self,
-    releases: Sequence[releases_lib.Release] = (),
-    *,
-    rounds: Optional[int] = None,
-  ) -> str:
-    """Returns the privacy statement as text; see `statement.statement`."""
-    return statement_lib.statement(self, releases, rounds=rounds)
-
-  def to_dict(
-    self,
-    releases: Sequence[releases_lib.Release] = (),
-    *,
-    rounds: Optional[int] = None,
-  ) -> Dict[str, Any]:
-    """Returns the plan and its cost, ready for JSON.
-
-    See `releases.as_dict` for the keys, which are those of a `PrivacyPlan` and
-    "epoch_rounds".
-    """
-    return releases_lib.as_dict(self, releases, rounds=rounds)
 
   # What a `PrivacyPlan` calls the same things, for statements and reports.
 

@@ -1,23 +1,22 @@
 """One frozen object from which sampler, noise, accounting and text all come."""
 
 import dataclasses
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 import dp_accounting
 
 from tff_gen_debug.privacy import accounting
 from tff_gen_debug.privacy import calibration
-from tff_gen_debug.privacy import ledger as ledger_lib
 from tff_gen_debug.privacy import neighbors
-from tff_gen_debug.privacy import releases as releases_lib
 from tff_gen_debug.privacy import sampling as sampling_lib
 from tff_gen_debug.privacy import simulation as simulation_lib
+from tff_gen_debug.privacy import stated_plan
 from tff_gen_debug.privacy import statement as statement_lib
 from tff_gen_debug.privacy import validation
 
 
 @dataclasses.dataclass(frozen=True)
-class PrivacyPlan:
+class PrivacyPlan(stated_plan.StatedPlan):
   """A private training run: who is sampled, how much noise, what it costs.
 
   Every round draws a cohort, sums its updates (each clipped to an L2 norm),
@@ -344,35 +343,6 @@ class PrivacyPlan:
   def trusted(self) -> str:
     """Against whom there is no guarantee, in words."""
     return statement_lib.TRUSTED_SERVER
-
-  def new_ledger(self) -> ledger_lib.PrivacyLedger:
-    """Returns an empty ledger with the plan's delta, relation, accountant."""
-    return ledger_lib.PrivacyLedger(
-      self._delta,
-      neighboring_relation=self.neighboring_relation,
-      accountant=self.accountant,
-    )
-
-  def statement(
-    self,
-    releases: Sequence[releases_lib.Release] = (),
-    *,
-    rounds: Optional[int] = None,
-  ) -> str:
-    """Returns the privacy statement as text; see `statement.statement`."""
-    return statement_lib.statement(self, releases, rounds=rounds)
-
-  def to_dict(
-    self,
-    releases: Sequence[releases_lib.Release] = (),
-    *,
-    rounds: Optional[int] = None,
-  ) -> Dict[str, Any]:
-    """Returns the plan and its cost, ready for JSON.
-
-    See `releases.as_dict` for the keys.
-    """
-    return releases_lib.as_dict(self, releases, rounds=rounds)
 
   @property
   def _delta(self) -> float:
