@@ -172,6 +172,14 @@ def test_the_class_of_lowest_accuracy(tmp_path):
   assert release.event == dp_accounting.GaussianDpEvent(0.1)
 
 
+def test_classes_must_be_left_to_hold_the_others_against(tmp_path):
+  users = {f"u{i}": list(range(10)) for i in range(100)}
+  client_data = image_users.client_data(users)
+  criterion = accuracy_criteria.LowAccuracyClasses(0.01, num_classes=10)
+  with pytest.raises(ValueError, match="must be below the .* 10 classes"):
+    criterion.split(client_data, _context(tmp_path))
+
+
 def test_noise_that_hides_all_classes(client_data, tmp_path):
   criterion = accuracy_criteria.LowAccuracyClasses(noise_multiplier=50.0)
   with pytest.raises(ValueError, match="noise_multiplier must be small enough"):

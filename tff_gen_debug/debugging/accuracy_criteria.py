@@ -172,6 +172,11 @@ class LowAccuracyClasses:
         "noise_multiplier must be small enough to see a class, got"
         f" {self.noise_multiplier:g}; use less noise or more users"
       )
+    if len(lowest) == len(measured.accuracies):
+      raise ValueError(
+        f"num_classes must be below the primary model's {len(lowest)} classes,"
+        f" so that others are left, got {self.num_classes}"
+      )
 
     names = ", ".join(map(str, lowest))
     split = criteria.ExamplesWhere(
