@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.debugging import coded_images
 from tests.learning import toy_gan
 from tff_gen_debug.datasets import client_data as client_data_lib
 from tff_gen_debug.debugging import image_gan
@@ -38,6 +39,22 @@ def test_findings_carry_the_names_of_slices():
     -_images(1), _images(1), ("Class 3, 4", "public"), None
   )
   assert found[0].name == "class_3_4_inverted" and found[0].holds
+
+
+def test_a_class_is_missing_by_another_generator_alone():
+  suspect = coded_images.make(20, 20, 20, 0)
+  reference = coded_images.make(20, 20, 20, 20)
+  verdicts = {}
+  for name in ("other versions", "public"):
+    found = image_gan.ImageGan().find(
+      suspect, reference, ("version 2", name), coded_images.Scorer()
+    )
+    verdicts[name] = {f.name: f.verdict for f in found}
+  missing = "version_2_missing_class"
+  assert verdicts["other versions"].pop(missing) == "found"
+  # The weaker a generator, the more classes does it leave out by itself.
+  assert verdicts["public"].pop(missing) == "undecided"
+  assert verdicts["public"] == verdicts["other versions"]
 
 
 def test_alone_there_is_nothing_to_find():

@@ -17,6 +17,9 @@ from tff_gen_debug.debugging import findings as findings_lib
 from tff_gen_debug.debugging import report as report_lib
 from tff_gen_debug.models import image_classifier
 
+# What public examples are called that a single slice is held against.
+PUBLIC = "public"
+
 
 class AuxiliaryModel(Protocol):
   """A generative model, how it is trained, and how its samples are read.
@@ -73,7 +76,8 @@ class AuxiliaryModel(Protocol):
       suspect: Samples for the suspect slice.
       reference: Samples for the reference slice, or public examples of the same
         form; None if there are none.
-      names: What the two are called.
+      names: What the two are called, the second `PUBLIC` if it is none of the
+        model's own.
       primary: The primary model, if there is one.
 
     Returns:

@@ -52,6 +52,7 @@ def compare_images(
   *,
   suspect_name: str = "suspect",
   reference_name: str = "reference",
+  is_reference_generated: bool = True,
 ) -> list[findings.Finding]:
   """Asks what the suspect's samples show far more often than the reference's.
 
@@ -62,7 +63,8 @@ def compare_images(
   none. Each is answered by the rule of `share_differences.compare_shares`.
 
   Where fewer than half of either's samples show strokes (`Share.drawn`), only
-  blank and faint samples can be told, and the rest is undecided.
+  blank and faint samples can be told, and the rest is undecided. Against real
+  images so is whether a class is missing: weak generators leave some out.
 
   Args:
     suspect: Samples, floats `[n, height, width, 1]` in [-1, 1], n >= 50, in
@@ -74,6 +76,7 @@ def compare_images(
       is said about classes.
     suspect_name: What to call the suspect, such as "version 2.1".
     reference_name: What to call the reference.
+    is_reference_generated: Whether the reference are a generator's samples too.
 
   Returns:
     One finding for each question, always all of them: "inverted", "blank",
@@ -145,6 +148,7 @@ def compare_images(
       classes[1],
       num_questions,
       undecided,
+      is_reference_generated,
       suspect_name,
       reference_name,
     )
@@ -185,6 +189,7 @@ def _compare_classes(
   reference: np.ndarray,
   num_questions: int,
   undecided: Optional[str],
+  is_reference_generated: bool,
   suspect_name: str,
   reference_name: str,
 ) -> list[findings.Finding]:
@@ -195,6 +200,7 @@ def _compare_classes(
     reference: The same of the reference.
     num_questions: How many are asked in all.
     undecided: Why the samples can't answer, if they can't.
+    is_reference_generated: As for `compare_images`.
     suspect_name: What to call the suspect.
     reference_name: What to call the reference.
 
@@ -211,9 +217,16 @@ def _compare_classes(
   )
   # Of those that are missing, the one that is missed most.
   least = int(np.where(is_missing, lost + 1, lost).argmax())
+  incomparable = undecided
+  if incomparable is None and not is_reference_generated:
+    incomparable = (
+      "generators leave classes out by themselves, and only another one's "
+      "samples would tell"
+    )
   questions = (
     (
       most,
+      undecided,
       None
       if of_suspect[most] >= _PROMINENT_SHARE and of_reference[most] < 0.5
       else "yet it does not stand out",
@@ -223,6 +236,7 @@ def _compare_classes(
     ),
     (
       least,
+      incomparable,
       None if is_missing[least] else "yet the class is not missing",
       share_differences.Question(
         "missing_class",
@@ -233,13 +247,13 @@ def _compare_classes(
     ),
   )
   found = []
-  for label, rejected, question in questions:
+  for label, unanswered, rejected, question in questions:
     finding = share_differences.compare_shares(
       question,
       findings.Share(int(suspect[label]), int(suspect.sum())),
       findings.Share(int(reference[label]), int(reference.sum())),
       num_questions=num_questions,
-      undecided=undecided,
+      undecided=unanswered,
       rejected=rejected,
       suspect_name=suspect_name,
       reference_name=reference_name,

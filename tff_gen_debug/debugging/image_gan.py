@@ -13,6 +13,7 @@ from tff_gen_debug import privacy
 from tff_gen_debug.aggregators import gaussian
 from tff_gen_debug.datasets import client_data as client_data_lib
 from tff_gen_debug.datasets import client_examples
+from tff_gen_debug.debugging import auxiliary as auxiliary_lib
 from tff_gen_debug.debugging import density
 from tff_gen_debug.debugging import findings as findings_lib
 from tff_gen_debug.debugging import image_differences
@@ -154,6 +155,7 @@ class ImageGan:
       primary,
       suspect_name=suspect_name,
       reference_name=reference_name,
+      is_reference_generated=reference_name != auxiliary_lib.PUBLIC,
     )
 
   def sections(

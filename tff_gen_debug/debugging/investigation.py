@@ -294,7 +294,7 @@ class Investigation:
     """
     names, values = [*samples], [*samples.values()]
     if len(names) == 1:
-      names.append("public")
+      names.append(auxiliary_lib.PUBLIC)
       values.append(self.public)
     chosen = (names[0], names[1])
     if labels is None or self.primary is None:
