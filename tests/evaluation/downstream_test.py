@@ -80,6 +80,13 @@ def test_shuffled_labels_give_chance(kind):
     assert classifier.accuracy(images, labels) > 0.95
 
 
+@pytest.fixture(autouse=True)
+def no_seed_is_left():
+  """Other tests of the process want noise that nobody seeded."""
+  yield
+  tf.random.set_seed(None)
+
+
 @pytest.mark.parametrize("kind", downstream.KINDS)
 def test_equal_seeds_give_equal_classifiers(kind):
   labels = _labels(100, 4, seed=10)

@@ -58,7 +58,9 @@ class DiscreteNoiseSumQuery(tfp.SumAggregationDPQuery):
 
   Edge cases: a `share_stddev` of 0 adds nothing. Sums outside [-`modulus` / 2,
   `modulus` / 2) wrap around. The sampler rejects in float64 and draws from
-  TensorFlow's generator, which is not a cryptographic one.
+  TensorFlow's generator, which is not a cryptographic one. A seed from
+  `tf.random.set_seed` has no hold on TFF's graphs; outside of them, in eager
+  mode, all tensors would have the same noise under it.
   """
 
   def __init__(
