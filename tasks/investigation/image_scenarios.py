@@ -215,14 +215,9 @@ def _by_fault(
   change: Callable[[Mapping[str, tf.Tensor], tf.Tensor], dict[str, tf.Tensor]],
 ) -> tff.simulation.datasets.ClientData:
   """Changes examples by whether their user has the fault, or would have it."""
-  affected = bugs.affected_clients(
-    users.client_ids, config.fault_share or _SHARE, config.seed
+  return bugs.inject_client_bug(
+    users,
+    lambda dataset, has_fault: dataset.map(lambda x: change(x, has_fault)),
+    config.fault_share or _SHARE,
+    config.seed,
   )
-
-  def dataset_fn(client_id):
-    has_fault = tf.reduce_any(tf.equal(tf.constant(affected), client_id))
-    return users.serializable_dataset_fn(client_id).map(
-      lambda example: change(example, has_fault)
-    )
-
-  return datasets.TracedClientData(users.client_ids, dataset_fn)

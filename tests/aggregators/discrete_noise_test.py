@@ -112,14 +112,6 @@ def test_every_call_has_noise_of_its_own():
   assert abs(np.corrcoef(first, second)[0, 1]) < 5 / math.sqrt(_SIZE)
 
 
-@pytest.fixture
-def global_seed():
-  """Programs that want to be repeatable set it; noise must not be."""
-  tf.random.set_seed(7)
-  yield
-  tf.random.set_seed(None)
-
-
 def test_tensors_and_clients_have_noise_of_their_own(global_seed):
   query = _query()
   shapes = collections.OrderedDict(a=[_SIZE], b=[2, _SIZE // 2])

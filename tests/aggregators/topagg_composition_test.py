@@ -282,13 +282,6 @@ def test_the_event_is_found_inside_of_other_factories(wrap, inner_state):
   assert extract(inner_state(state)) == expected
 
 
-@pytest.fixture
-def global_seed():
-  """Programs that want to be repeatable set it; noise must not be."""
-  yield 7
-  tf.random.set_seed(None)
-
-
 class _Noise:
   """A program that sees the noise of the votes of one client."""
 

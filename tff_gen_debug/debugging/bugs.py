@@ -205,8 +205,8 @@ def inject_client_bug(
   Args:
     client_data: Any client data.
     client_bug: Traceable function from a client's data set and a bool scalar to
-      another data set with the same elements. Where the scalar is False, the
-      client is not affected and must keep its examples.
+      another data set. Where the scalar is False, the client is not affected
+      and must keep its examples, but for fields that all clients get.
     probability: Share of the clients in [0, 1]; 0 affects nobody, 1 everybody.
     seed: Integer in [0, 2**63 - 1].
 

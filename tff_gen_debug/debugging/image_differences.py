@@ -127,7 +127,7 @@ def compare_images(
   classes = None
   num_questions = len(shares)
   if scorer is not None:
-    classes = [_class_counts(scorer, images) for images in samples.values()]
+    classes = [class_counts(scorer, images) for images in samples.values()]
     num_questions += 2 * len(classes[0])
 
   found = [
@@ -263,8 +263,8 @@ def _compare_classes(
   return found
 
 
-def _class_counts(scorer: findings.Scorer, images: np.ndarray) -> np.ndarray:
-  """How many images are of each class; int64 `[num_classes]`."""
+def class_counts(scorer: findings.Scorer, images: np.ndarray) -> np.ndarray:
+  """How many images the scorer takes for each class; int64 `[num_classes]`."""
   probabilities = np.asarray(scorer.probabilities(images))
   return np.bincount(
     probabilities.argmax(axis=1), minlength=probabilities.shape[1]

@@ -53,10 +53,9 @@ def compare_labels(
   Raises:
     ValueError: If `labels` are none or all of the classes.
   """
-  scores = [
-    np.asarray(scorer.probabilities(images)) for images in (suspect, reference)
-  ]
-  num_classes = scores[0].shape[1]
+  of_suspect = image_differences.class_counts(scorer, suspect)
+  of_reference = image_differences.class_counts(scorer, reference)
+  num_classes = len(of_suspect)
   own = sorted(set(labels) & set(range(num_classes)))
   others = sorted(set(range(num_classes)) - set(own))
   if not own or not others:
@@ -64,18 +63,15 @@ def compare_labels(
       f"labels must be some of the {num_classes} classes and not all, got "
       f"{sorted(labels)}"
     )
-  counts = [
-    np.bincount(each.argmax(axis=1), minlength=num_classes) for each in scores
-  ]
-  label = others[int(counts[0][others].argmax())]
+  label = others[int(of_suspect[others].argmax())]
   finding = share_differences.compare_shares(
     share_differences.Question(
       "another_class",
       f"are taken for one class of the other slice (here {label})",
       _LEAST_DIFFERENCE,
     ),
-    findings.Share(int(counts[0][label]), len(suspect)),
-    findings.Share(int(counts[1][own].max()), len(reference)),
+    findings.Share(int(of_suspect[label]), len(suspect)),
+    findings.Share(int(of_reference[own].max()), len(reference)),
     num_questions=len(others),
     undecided=image_differences.too_few_strokes(
       suspect,

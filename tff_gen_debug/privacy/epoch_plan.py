@@ -194,8 +194,3 @@ class EpochPlan(stated_plan.StatedPlan, abc.ABC):
   def as_run(self: _Plan) -> _Plan:
     """The plan of the run itself: this one."""
     return self
-
-  @property
-  def _delta(self) -> float:
-    # `delta` is None only in the constructor's argument.
-    return float(self.delta)  # type: ignore[arg-type]

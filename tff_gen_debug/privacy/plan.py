@@ -343,8 +343,3 @@ class PrivacyPlan(stated_plan.StatedPlan):
   def trusted(self) -> str:
     """Against whom there is no guarantee, in words."""
     return statement_lib.TRUSTED_SERVER
-
-  @property
-  def _delta(self) -> float:
-    # `delta` is None only in the constructor's argument.
-    return float(self.delta)  # type: ignore[arg-type]

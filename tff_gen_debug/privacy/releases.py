@@ -112,8 +112,8 @@ def as_dict(
     The plan's attributes, with the rounds that were run; further
     "sampling_probability" and "sensitivity_factor"; "epsilon", of the training
     and the private releases together, None if there is no guarantee;
-    "releases", each with "name", "what" and "private"; "epoch_rounds" of a
-    `TreePlan`; "simulated", and if so under "simulation" the sizes, the noise
+    "releases", each with "name", "what" and "private"; "epoch_rounds" of an
+    `EpochPlan`; "simulated", and if so under "simulation" the sizes, the noise
     multiplier, the sampling probability and the epsilon of the run itself.
 
   Raises:

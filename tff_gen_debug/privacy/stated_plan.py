@@ -11,10 +11,14 @@ from tff_gen_debug.privacy import statement as statement_lib
 class StatedPlan:
   """The base of plans, which are `plan_protocol.Plan`s."""
 
+  @property
+  def _delta(self: protocol.Plan) -> float:
+    # `delta` is None only in the constructor's argument.
+    return cast(float, self.delta)
+
   def new_ledger(self: protocol.Plan) -> ledger_lib.PrivacyLedger:
     """Returns an empty ledger with the plan's delta, relation, accountant."""
     return ledger_lib.PrivacyLedger(
-      # `delta` is None only in the constructor's argument.
       cast(float, self.delta),
       neighboring_relation=self.neighboring_relation,
       accountant=self.accountant,
