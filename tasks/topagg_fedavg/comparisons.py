@@ -49,9 +49,24 @@ class Measured:
     return float(np.std(self.accuracies, ddof=1))
 
   def clearly_above(self, other: "Measured") -> bool:
-    """Whether Welch's t-test tells the means apart, this one being higher."""
-    test = stats.ttest_ind(self.accuracies, other.accuracies, equal_var=False)
-    return self.mean > other.mean and test.pvalue < _SIGNIFICANT
+    """Whether Welch's t-test tells the means apart, this one being higher.
+
+    Seeds that all give the same accuracy, in both, tell nothing of chance: no.
+    """
+    if self.mean <= other.mean:
+      return False
+    if len(set(self.accuracies)) == len(set(other.accuracies)) == 1:
+      return False
+    test = stats.ttest_ind_from_stats(
+      self.mean,
+      self.stddev,
+      len(self.accuracies),
+      other.mean,
+      other.stddev,
+      len(other.accuracies),
+      equal_var=False,
+    )
+    return bool(test.pvalue < _SIGNIFICANT)
 
 
 class Comparisons:

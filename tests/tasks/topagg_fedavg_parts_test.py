@@ -71,6 +71,15 @@ def test_two_settings_differ_clearly_by_the_spread_of_their_trainings():
   assert not _measured(low).clearly_above(far)
 
 
+def test_settings_whose_seeds_all_agree_are_not_told_apart():
+  # Trainings of few rounds call all images the same class: there is no
+  # spread to judge by. Three times 0.1 spread by rounding in NumPy.
+  low, high = _measured([0.1] * 3), _measured([0.12373482] * 3)
+  assert not low.clearly_above(low)
+  assert not high.clearly_above(low)
+  assert _measured([0.12, 0.121, 0.122]).clearly_above(low)
+
+
 def test_a_finding_holds_only_if_it_is_better_at_every_budget():
   def rows(*means):
     return {
