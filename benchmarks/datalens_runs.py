@@ -99,6 +99,13 @@ RUNS: Mapping[str, Mapping[str, Any]] = {
   "projected": _own_noise(code="projected"),
   "low_frequencies": _own_noise(code="low_frequencies"),
   "bins": _own_noise(code="bins"),
+  # Noised steps of the discriminator to steps of the generator, n_D to 1.
+  **{
+    f"dp_gan_{noised}_to_{free}": dict(
+      preset="dp_gan", discriminator_rounds=noised, gan_generator_steps=free
+    )
+    for noised, free in ((1, 20), (1, 6), (1, 1), (4, 1), (12, 1))
+  },
 }
 
 

@@ -8,6 +8,8 @@ seeds, for the test images.
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import math
+import operator
+from typing import Protocol
 
 import numpy as np
 from scipy import stats
@@ -69,12 +71,19 @@ class Measured:
     return bool(test.pvalue < _SIGNIFICANT)
 
 
-class Comparisons:
-  """Answers questions with one trainer."""
+class Trainings(Protocol):
+  """Runs trainings."""
 
-  def __init__(self, config: config_lib.Config, trainer: training.Trainer):
+  def accuracies(self, trials: Sequence[settings.Trial]) -> Sequence[float]:
+    """As `training.Trainer.accuracies`."""
+
+
+class Comparisons:
+  """Answers questions with trainings."""
+
+  def __init__(self, config: config_lib.Config, trainings: Trainings):
     self._config = config
-    self._trainer = trainer
+    self._trainings = trainings
 
   def by_epsilon(self, unit: str) -> Mapping[str, Sequence[Measured]]:
     """TopAgg and the dense Gaussian at each budget.
@@ -88,95 +97,111 @@ class Comparisons:
       Name -> a measurement for each of the config's epsilons.
     """
     shares = config_lib.numbers(self._config.top_shares)
-    rows: dict[str, list[Measured]] = {}
+    groups = []
     for epsilon in config_lib.numbers(self._config.epsilons):
-      for candidates in (
-        [settings.Setting("gaussian", epsilon, unit=unit)],
-        [
-          settings.Setting("topagg", epsilon, share, True, unit=unit)
-          for share in shares
-        ],
-        [
-          settings.Setting("topagg", epsilon, share, False, unit=unit)
-          for share in shares
-        ],
-      ):
-        measured = self._measure(candidates)
-        rows.setdefault(measured.setting.name, []).append(measured)
-    return rows
+      groups.append([settings.Setting("gaussian", epsilon, unit=unit)])
+      for stochastic in (True, False):
+        groups.append(
+          [
+            settings.Setting("topagg", epsilon, share, stochastic, unit=unit)
+            for share in shares
+          ]
+        )
+    return self._rows(groups)
 
   def by_top_share(self) -> Mapping[str, Sequence[Measured]]:
     """TopAgg and the other sparse aggregations for each top_k."""
     epsilon = self._config.detail_epsilon
-    rows: dict[str, list[Measured]] = {}
-    for share in config_lib.numbers(self._config.top_shares):
+    return self._rows(
+      [setting]
+      for share in config_lib.numbers(self._config.top_shares)
       for setting in (
         settings.Setting("topagg", epsilon, share, True),
         settings.Setting("topagg", epsilon, share, False),
         settings.Setting("top_k", epsilon, share),
         settings.Setting("random_k", epsilon, share),
-      ):
-        rows.setdefault(setting.name, []).append(self._measure([setting]))
-    return rows
+      )
+    )
 
   def by_threshold(self) -> Mapping[str, Sequence[Measured]]:
     """TopAgg for each threshold, at the top_k that is best without one."""
-    thresholds = config_lib.numbers(self._config.thresholds)
-    rows = {}
-    for stochastic in (True, False):
-      best = self._best_top_share(stochastic)
-      rows[best.name] = [
-        self._measure([dataclasses.replace(best, threshold=threshold)])
-        for threshold in thresholds
-      ]
-    return rows
+    return self._rows(
+      [dataclasses.replace(best, threshold=threshold)]
+      for best in self._best_top_share(True, False)
+      for threshold in config_lib.numbers(self._config.thresholds)
+    )
 
   def by_votes(self) -> Mapping[str, Measured]:
     """TopAgg with votes drawn, for each clip of entries, and not drawn."""
-    best = self._best_top_share(True)
-    rows = {}
-    for clip in config_lib.numbers(self._config.coordinate_clips):
-      name = f"stochastic, clip {clip:g}" if clip else "stochastic, no clip"
-      rows[name] = self._measure(
-        [dataclasses.replace(best, coordinate_clip=clip)]
-      )
-    rows["deterministic"] = self._measure(
-      [dataclasses.replace(best, stochastic=False)]
+    (best,) = self._best_top_share(True)
+    groups = {
+      f"stochastic, clip {clip:g}" if clip else "stochastic, no clip": [
+        dataclasses.replace(best, coordinate_clip=clip)
+      ]
+      for clip in config_lib.numbers(self._config.coordinate_clips)
+    }
+    groups["deterministic"] = [dataclasses.replace(best, stochastic=False)]
+    return dict(zip(groups, self._measure(groups.values())))
+
+  def _best_top_share(self, *stochastic: bool) -> list[settings.Setting]:
+    epsilon = self._config.detail_epsilon
+    shares = config_lib.numbers(self._config.top_shares)
+    chosen = self._choose(
+      [settings.Setting("topagg", epsilon, share, drawn) for share in shares]
+      for drawn in stochastic
     )
+    return [trial.setting for trial, _ in chosen]
+
+  def _rows(
+    self, groups: Iterable[Sequence[settings.Setting]]
+  ) -> Mapping[str, Sequence[Measured]]:
+    rows: dict[str, list[Measured]] = {}
+    for measured in self._measure(groups):
+      rows.setdefault(measured.setting.name, []).append(measured)
     return rows
 
-  def _best_top_share(self, stochastic: bool) -> settings.Setting:
-    return self._choose(
-      settings.Setting("topagg", self._config.detail_epsilon, share, stochastic)
-      for share in config_lib.numbers(self._config.top_shares)
-    )[0].setting
+  def _measure(
+    self, groups: Iterable[Sequence[settings.Setting]]
+  ) -> list[Measured]:
+    """Measures the best setting of each group."""
+    chosen = self._choose(groups)
+    seeds = config_lib.integers(self._config.seeds)
+    accuracies = self._accuracies(
+      [
+        [dataclasses.replace(trial, seed=seed) for seed in seeds]
+        for trial, _ in chosen
+      ]
+    )
+    return [
+      Measured(trial.setting, trial, validation, tuple(of_seeds))
+      for (trial, validation), of_seeds in zip(chosen, accuracies)
+    ]
 
   def _choose(
-    self, candidates: Iterable[settings.Setting]
-  ) -> tuple[settings.Trial, float]:
-    """The training of these settings that does best on validation images."""
+    self, groups: Iterable[Sequence[settings.Setting]]
+  ) -> list[tuple[settings.Trial, float]]:
+    """The training of each group that does best on validation images."""
+    seed = self._config.tuning_seed
     trials = [
-      trial
-      for setting in candidates
-      for trial in settings.trials(
-        self._config, setting, self._config.tuning_seed
-      )
+      [
+        trial
+        for setting in group
+        for trial in settings.trials(self._config, setting, seed)
+      ]
+      for group in groups
     ]
-    accuracies = [self._trainer.accuracy(trial) for trial in trials]
-    best = int(np.argmax(accuracies))
-    return trials[best], accuracies[best]
+    return [
+      max(zip(group, accuracies), key=operator.itemgetter(1))
+      for group, accuracies in zip(trials, self._accuracies(trials))
+    ]
 
-  def _measure(self, candidates: Sequence[settings.Setting]) -> Measured:
-    chosen, validation = self._choose(candidates)
-    return Measured(
-      chosen.setting,
-      chosen,
-      validation,
-      tuple(
-        self._trainer.accuracy(dataclasses.replace(chosen, seed=seed))
-        for seed in config_lib.integers(self._config.seeds)
-      ),
-    )
+  def _accuracies(
+    self, groups: Sequence[Sequence[settings.Trial]]
+  ) -> list[list[float]]:
+    """Of all trainings; all at once, for those who can run many at a time."""
+    flat = [trial for group in groups for trial in group]
+    accuracies = iter(self._trainings.accuracies(flat))
+    return [[next(accuracies) for _ in group] for group in groups]
 
 
 def overlaps(

@@ -1,6 +1,7 @@
 """The whole task: users, the questions' trainings, the report."""
 
 from collections.abc import Mapping
+import contextlib
 import dataclasses
 import logging
 import os
@@ -13,13 +14,14 @@ from tasks.topagg_fedavg import population as population_lib
 from tasks.topagg_fedavg import presentation
 from tasks.topagg_fedavg import settings
 from tasks.topagg_fedavg import training
+from tasks.topagg_fedavg import training_pool
 from tff_gen_debug import run_folder
 from tff_gen_debug.debugging import report as report_lib
 
 _logger = logging.getLogger(__name__)
 
 
-def run(config: config_lib.Config, folder: str) -> str:
+def run(config: config_lib.Config, folder: str, processes: int = 1) -> str:
   """Runs the task, or goes on with an unfinished run in `folder`.
 
   TFF computations run in the default context, such as
@@ -28,6 +30,8 @@ def run(config: config_lib.Config, folder: str) -> str:
   Args:
     config: What to run.
     folder: Where everything goes; made if missing.
+    processes: How many trainings run at a time. Those of more than one run in
+      processes of their own, on local runtimes of their own.
 
   Returns:
     The path of report.html.
@@ -50,7 +54,15 @@ def run(config: config_lib.Config, folder: str) -> str:
   trainer = training.Trainer(
     config, population, os.path.join(folder, "trainings")
   )
-  answers = _ask(config, population, trainer)
+  with contextlib.ExitStack() as stack:
+    trainings: comparisons_lib.Trainings = trainer
+    if processes > 1:
+      trainings = stack.enter_context(
+        training_pool.TrainingPool(
+          config, population, trainer.folder, processes
+        )
+      )
+    answers = _ask(config, population, trainer, trainings)
   report = presentation.make_report(
     config,
     population,
@@ -67,8 +79,9 @@ def _ask(
   config: config_lib.Config,
   population: population_lib.Population,
   trainer: training.Trainer,
+  trainings: comparisons_lib.Trainings,
 ) -> Mapping[str, Any]:
-  comparisons = comparisons_lib.Comparisons(config, trainer)
+  comparisons = comparisons_lib.Comparisons(config, trainings)
   ask = {
     "epsilon": lambda: comparisons.by_epsilon(settings.USER),
     "top_k": comparisons.by_top_share,

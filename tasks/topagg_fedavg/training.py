@@ -1,5 +1,6 @@
 """Runs trainings, each once: its result is a file that later runs read."""
 
+from collections.abc import Sequence
 import dataclasses
 import json
 import logging
@@ -24,7 +25,11 @@ _logger = logging.getLogger(__name__)
 
 
 class Trainer:
-  """Trains a population's model in any setting."""
+  """Trains a population's model in any setting.
+
+  Attributes:
+    folder: Where the results are kept.
+  """
 
   def __init__(
     self,
@@ -37,12 +42,12 @@ class Trainer:
     Args:
       config: The config.
       population: The users and the images to measure with.
-      folder: Where the results are kept; made if missing.
+      folder: Where the results go; made if missing.
     """
     self._config = config
     self._population = population
     self._pooled = population.pooled
-    self._folder = folder
+    self.folder = folder
     os.makedirs(folder, exist_ok=True)
     widths = config_lib.integers(config.conv_widths)
     self._architecture = cnn.Architecture(
@@ -65,6 +70,10 @@ class Trainer:
     """The model with initial weights of a seed."""
     return cnn.as_functional_model(self._architecture, seed)
 
+  def accuracies(self, trials: Sequence[settings.Trial]) -> list[float]:
+    """`accuracy` of each training, in their order."""
+    return [self.accuracy(trial) for trial in trials]
+
   def accuracy(self, trial: settings.Trial) -> float:
     """Accuracy after a training, from its file if it has been run before.
 
@@ -75,7 +84,7 @@ class Trainer:
       Accuracy on the validation images for the tuning seed, and on the test
       images for others.
     """
-    path = os.path.join(self._folder, f"{trial.key}.json")
+    path = os.path.join(self.folder, f"{trial.key}.json")
     if os.path.exists(path):
       return float(run_folder.read_json(path, ("accuracy",))["accuracy"])
     start = time.perf_counter()

@@ -226,7 +226,7 @@ def test_data_sets_hold_the_shards():
   [
     (dict(method="pate"), "method must be one of"),
     (dict(sampling="shuffled"), "sampling must be one of"),
-    (dict(clients_per_round=0.0), "clients_per_round must be positive and at"),
+    (dict(clients_per_round=0.0), "clients_per_round must be positive, got 0.0"),
     (dict(clients_per_round=21.0), r"num_teachers \(20\), got 21.0"),
     (dict(clients_per_round=math.nan), "clients_per_round must be positive"),
     (dict(discriminator_steps=0), "discriminator_steps must be at least 1"),
@@ -238,7 +238,7 @@ def test_data_sets_hold_the_shards():
     (dict(server_learning_rate=-1.0), "server_learning_rate must be positive"),
     (dict(gan_generator_learning_rate=math.nan), "must be positive and finite"),
     (dict(gan_clip_norm=math.inf), "gan_clip_norm must be positive and finite"),
-    (dict(gan_averaging_decay=1.0), "gan_averaging_decay must be at least 0"),
+    (dict(gan_averaging_decay=1.0), "gan_averaging_decay must be below 1"),
     (dict(published=True), "published is of teachers"),
     (dict(simulated_teachers=40), "simulated_teachers is of teachers"),
   ],

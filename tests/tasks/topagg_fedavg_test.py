@@ -13,6 +13,7 @@ from tasks.topagg_fedavg import experiment
 from tasks.topagg_fedavg import population as population_lib
 from tasks.topagg_fedavg import settings
 from tasks.topagg_fedavg import training
+from tasks.topagg_fedavg import training_pool
 from tff_gen_debug import run_folder
 
 pytestmark = pytest.mark.usefixtures("tff_runtime")
@@ -151,3 +152,34 @@ def test_a_run_answers_all_questions_and_does_not_train_twice(
   assert again["metrics"] == report["metrics"]
   with pytest.raises(run_folder.DifferentRunError, match="rounds"):
     experiment.run(dataclasses.replace(config, rounds=2), folder)
+
+
+@pytest.mark.slow
+def test_trainings_in_other_processes_are_the_same(population, tmp_path):
+  config = dataclasses.replace(_CONFIG, rounds=3)
+  # Nothing of it is drawn but what the seeds draw.
+  setting = settings.Setting("gaussian", _FREE)
+  trials = [
+    settings.Trial(setting, rate, 1.0, seed)
+    for rate, seed in ((1.0, 1), (0.5, 2), (1.0, 1), (0.5, 1))
+  ]
+  trainer = training.Trainer(config, population, str(tmp_path / "a"))
+  folder = tmp_path / "b"
+  folder.mkdir()
+  with training_pool.TrainingPool(config, population, str(folder), 2) as pool:
+    accuracies = pool.accuracies(trials)
+  assert len(list(folder.iterdir())) == 3
+  assert accuracies == pytest.approx(trainer.accuracies(trials), abs=1e-6)
+  assert len(set(accuracies)) == 3
+
+
+@pytest.mark.slow
+def test_a_pool_whose_processes_do_not_start_says_what_to_do(
+  population, tmp_path
+):
+  file = tmp_path / "file"
+  file.touch()
+  trial = settings.Trial(settings.Setting("gaussian", _FREE), 1.0, 1.0, 1)
+  with training_pool.TrainingPool(_CONFIG, population, str(file), 1) as pool:
+    with pytest.raises(training_pool.TrainingPoolError, match="goes on"):
+      pool.accuracies([trial])
