@@ -28,6 +28,7 @@ _AXES = {
   "epsilon": "epsilon",
   "top_k": "share of the weights",
   "threshold": "threshold, as a share of the expected users",
+  "votes": "entry above which a drawn vote is certain",
   "examples": "epsilon",
 }
 
@@ -103,19 +104,20 @@ def _sections(
   if question == "overlap":
     return [_overlap_chart(title, answer), _overlap_table(answer)]
   if question == "votes":
-    return [_accuracy_table(title, list(answer.items()))]
-  x = _positions(config, question)
+    lines = _by_clip(config, answer)
+    measured = list(answer.items())
+  else:
+    lines = answer
+    measured = [(name, m) for name, row in answer.items() for m in row]
   chart = report_lib.ImageGrid(
     title=title,
     figures=[
       report_lib.Figure(
         label="Accuracy on test images",
         png=charts.line_chart(
-          {name: [m.mean for m in row] for name, row in answer.items()},
-          errors={
-            name: [m.stddev for m in row] for name, row in answer.items()
-          },
-          x=x,
+          {name: [m.mean for m in row] for name, row in lines.items()},
+          errors={name: [m.stddev for m in row] for name, row in lines.items()},
+          x=_positions(config, question),
           x_label=_AXES[question],
           y_label="accuracy",
           as_percent=True,
@@ -125,8 +127,21 @@ def _sections(
       )
     ],
   )
-  measured = [(name, m) for name, row in answer.items() for m in row]
   return [chart, _accuracy_table("In numbers", measured)]
+
+
+def _by_clip(
+  config: config_lib.Config, answer: Mapping[str, comparisons.Measured]
+) -> Mapping[str, Sequence[comparisons.Measured]]:
+  """Drawn votes by clip, and plain signs, which no clip changes."""
+  *drawn, signs = answer.values()
+  clips = config_lib.numbers(config.coordinate_clips)
+  # No clip is the largest one.
+  order = sorted(range(len(clips)), key=lambda i: clips[i] or np.inf)
+  return {
+    "drawn": [drawn[i] for i in order],
+    "plain signs": [signs] * len(clips),
+  }
 
 
 def _positions(config: config_lib.Config, question: str) -> list[float]:
@@ -134,10 +149,15 @@ def _positions(config: config_lib.Config, question: str) -> list[float]:
     return config_lib.numbers(config.top_shares)
   if question == "threshold":
     return config_lib.numbers(config.thresholds)
-  epsilons = config_lib.numbers(config.epsilons)
-  finite = [e for e in epsilons if np.isfinite(e)]
-  # Without noise is drawn beyond the largest budget.
-  return [e if np.isfinite(e) else 4 * max(finite, default=1) for e in epsilons]
+  if question == "votes":
+    clips = config_lib.numbers(config.coordinate_clips)
+    values = sorted(clip or np.inf for clip in clips)
+  else:
+    values = config_lib.numbers(config.epsilons)
+  finite = [value for value in values if np.isfinite(value)]
+  # Without noise, or without a clip, is drawn beyond the largest of them.
+  beyond = 4 * max(finite, default=1)
+  return [value if np.isfinite(value) else beyond for value in values]
 
 
 def _caption(config: config_lib.Config, question: str) -> str:
@@ -145,8 +165,11 @@ def _caption(config: config_lib.Config, question: str) -> str:
     f"Mean and standard deviation of {len(config_lib.integers(config.seeds))} "
     "trainings."
   )
-  if question in ("top_k", "threshold"):
-    return f"{caption} Epsilon {config.detail_epsilon:g}."
+  if question in ("top_k", "threshold", "votes"):
+    caption += f" Epsilon {config.detail_epsilon:g}."
+    if question == "votes" and 0 in config_lib.numbers(config.coordinate_clips):
+      caption += " Rightmost: drawn without a clip."
+    return caption
   if "inf" in config_lib.strings(config.epsilons):
     caption += " Rightmost: without noise."
   return caption

@@ -146,6 +146,7 @@ def test_teachers_and_student_see_the_same_images_and_labels(
     (dict(aggregator=7), TypeError, "aggregator.*int"),
     (dict(teacher_aggregator=7), TypeError, "aggregator.*int"),
     (dict(num_classes=0, label_weights=[1.0]), ValueError, "must be 0"),
+    (dict(image_shape=(2,)), ValueError, "images must have shape"),
   ],
 )
 def test_bad_arguments_are_named(overrides, error, message):

@@ -23,6 +23,7 @@ from tff_gen_debug.learning import students
 from tff_gen_debug.learning import teacher_states
 from tff_gen_debug.learning import teachers
 from tff_gen_debug.models.gan import labelled
+from tff_gen_debug.models.gan import network
 
 # Folded into the seed of the process, so that the parts don't share draws.
 _GENERATOR, _SHARED_TEACHER, _OWN_TEACHER, _IMAGES, _STUDENT = range(5)
@@ -128,8 +129,8 @@ def build_topagg_gan(
   Raises:
     TypeError: If an aggregator is not an aggregation factory, or not one for
       several teachers a client.
-    ValueError: If a number is out of its range, or arguments exclude each
-      other.
+    ValueError: If a number is out of its range, arguments exclude each other,
+      or the generator's images are not of `image_shape`.
   """
   for name, value in (
     ("images_per_round", images_per_round),
@@ -155,6 +156,7 @@ def build_topagg_gan(
     label_weights, generator.num_classes
   )
   image_shape = tuple(image_shape)
+  network.check_generator(generator.network, image_shape, images_per_round)
   directions_shape = (images_per_round, *image_shape)
   if grouped:
     # Guards each teacher by itself.

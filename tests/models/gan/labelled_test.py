@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 
 from tff_gen_debug.models import gan
-from tff_gen_debug.models.gan import labelled
 
 _SEED = tf.constant([3, 4])
 
@@ -140,23 +139,6 @@ def test_upsampling_generators_make_images_of_their_size(
   together, _ = generator.apply(weights, statistics, latent, False)
   np.testing.assert_allclose(alone[0], together[0], atol=1e-5)
   assert all(np.all(new == old) for new, old in zip(same, statistics))
-
-
-def test_networks_that_fit_each_other_pass():
-  labelled.check_pair(
-    gan.LabelledGenerator(gan.upsampling_generator((8, 8, 3), 9, 2), 4),
-    gan.dense_discriminator((8, 8, 3), 4, units=2),
-    (8, 8, 3),
-  )
-
-
-def test_networks_of_other_sizes_do_not():
-  with pytest.raises(ValueError, match="generator.apply images must have"):
-    labelled.check_pair(
-      gan.LabelledGenerator(gan.upsampling_generator((8, 8, 3), 9, 2), 4),
-      gan.dense_discriminator((8, 8, 1), 4, units=2),
-      (8, 8, 1),
-    )
 
 
 @pytest.mark.parametrize(

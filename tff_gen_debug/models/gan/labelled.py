@@ -9,7 +9,6 @@ import dataclasses
 
 import tensorflow as tf
 
-from tff_gen_debug.models.gan import losses
 from tff_gen_debug.models.gan import network
 
 
@@ -76,35 +75,3 @@ class LabelledGenerator:
       [tf.shape(labels)[0], self.noise_dim], seed
     )
     return tf.concat([noise, self.one_hot(labels)], axis=1)
-
-
-def check_pair(
-  generator: LabelledGenerator,
-  discriminator: LabelledDiscriminator,
-  image_shape: tuple[int, ...],
-) -> None:
-  """Checks that two networks fit each other, as `network.check_model` does.
-
-  Args:
-    generator: Makes images.
-    discriminator: Judges them.
-    image_shape: The shape of an image.
-
-  Raises:
-    TypeError: If weights are not a tuple of floating tensors.
-    ValueError: If the images are not of `image_shape`, or the discriminator
-      does not return one logit an image.
-  """
-  network.check_model(
-    network.GanModel(
-      generator.network,
-      network.Discriminator(
-        discriminator.init,
-        lambda weights, images, mask: discriminator.apply(
-          weights, images, tf.zeros([mask.shape[0], generator.num_classes])
-        ),
-      ),
-      losses.NonSaturatingLoss(),  # Which the check does not look at.
-      image_shape,
-    )
-  )

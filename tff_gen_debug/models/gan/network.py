@@ -19,7 +19,7 @@ Tuples, not lists: Autograph turns a list of tensors into one tensor inside a
 loop, and TFF and `tf.nest` order the keys of a dict differently.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 import math
 
@@ -102,6 +102,32 @@ class GanModel:
       )
 
 
+def check_generator(
+  generator: Generator, image_shape: Sequence[int], batch_size: int = 2
+) -> None:
+  """Checks what a generator makes. Traces it without running it.
+
+  Args:
+    generator: The generator to check.
+    image_shape: The shape that its images must have.
+    batch_size: How many images it is asked for, at least 1.
+
+  Raises:
+    TypeError: If its weights are not a tuple of floating tensors.
+    ValueError: If its images are not of `image_shape`.
+  """
+  with tf.Graph().as_default():
+    seed = tf.zeros([2], tf.int32)
+    weights, statistics = generator.init(seed)
+    _check_weights("generator.init weights", weights)
+    _check_weights("generator.init statistics", statistics)
+    images, new_statistics = generator.apply(
+      weights, statistics, generator.sample_latent(batch_size, seed), True
+    )
+    _check_shape("generator.apply images", images, (batch_size, *image_shape))
+    tf.nest.assert_same_structure(statistics, new_statistics)
+
+
 def check_model(model: GanModel) -> None:
   """Checks that the two networks of `model` fit each other.
 
@@ -116,26 +142,14 @@ def check_model(model: GanModel) -> None:
       discriminator does not return one logit an image.
   """
   batch = 2
+  check_generator(model.generator, model.image_shape, batch)
   with tf.Graph().as_default():
-    seed = tf.zeros([2], tf.int32)
-    weights, statistics = model.generator.init(seed)
-    _check_weights("generator.init weights", weights)
-    _check_weights("generator.init statistics", statistics)
-    latent = model.generator.sample_latent(batch, seed)
-    images, new_statistics = model.generator.apply(
-      weights, statistics, latent, True
-    )
-    _check_shape(
-      "generator.apply images", images, (batch,) + tuple(model.image_shape)
-    )
-    tf.nest.assert_same_structure(statistics, new_statistics)
-    discriminator_weights = model.discriminator.init(seed)
-    _check_weights("discriminator.init weights", discriminator_weights)
-    if not discriminator_weights:
+    weights = model.discriminator.init(tf.zeros([2], tf.int32))
+    _check_weights("discriminator.init weights", weights)
+    if not weights:
       raise ValueError("discriminator.init must return at least one weight")
-    logits = model.discriminator.apply(
-      discriminator_weights, images, tf.ones([batch])
-    )
+    images = tf.zeros([batch, *model.image_shape])
+    logits = model.discriminator.apply(weights, images, tf.ones([batch]))
     _check_shape("discriminator.apply logits", logits, (batch,))
 
 
