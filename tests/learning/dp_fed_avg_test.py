@@ -8,70 +8,31 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tests.learning import linear_model
-from tff_gen_debug import aggregators
-from tff_gen_debug.aggregators import adaptive
-from tff_gen_debug.aggregators import tree
+from tests.learning import linear_process
 from tff_gen_debug.learning import dp_fed_avg
 from tff_gen_debug.privacy import plan as plan_lib
-from tff_gen_debug.privacy import tree_plan
 
 pytestmark = pytest.mark.usefixtures("tff_runtime")
-
-_RATE = 0.125
-
-
-def _sgd(rate, momentum=None):
-  return tff.learning.optimizers.build_sgdm(rate, momentum)
-
-
-def _mean_factory(denominator=2.0):
-  """An exact mean over a fixed denominator, whatever the cohort."""
-  return tff.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(
-    noise_multiplier=0.0, clients_per_round=denominator, clip=1e6
-  )
-
-
-def _build(model=None, **overrides):
-  arguments = dict(
-    aggregator=_mean_factory(),
-    client_optimizer=_sgd(_RATE),
-    batch_size=2,
-    client_steps=3,
-  )
-  arguments.update(overrides)
-  return dp_fed_avg.build_dp_fed_avg(model or linear_model.model(), **arguments)
 
 
 @pytest.fixture(scope="module")
 def process():
-  return _build(client_metrics=dp_fed_avg.FED_AVG_CLIENT_METRICS)
+  return linear_process.build(client_metrics=dp_fed_avg.FED_AVG_CLIENT_METRICS)
 
 
 @pytest.fixture(scope="module")
 def whole_batches():
   """One step on all that a client has, so that its order is irrelevant."""
-  return _build(batch_size=8, client_steps=1)
-
-
-def _weights(process, state):
-  weights, bias = process.get_model_weights(state).trainable
-  return np.append(weights, bias)
-
-
-def _change(process, clients, rounds=1):
-  """How the weights change in some rounds."""
-  state = process.initialize()
-  before = _weights(process, state)
-  for _ in range(rounds):
-    state = process.next(state, clients).state
-  return _weights(process, state) - before
+  return linear_process.build(batch_size=8, client_steps=1)
 
 
 def _by_hand(batches):
   """What a client's steps on `batches`, of (x, y), do to the weights."""
   weights, bias = linear_model.WEIGHTS, linear_model.BIAS
   for x, y in batches:
-    weights, bias = linear_model.sgd_step(weights, bias, x, y, _RATE)
+    weights, bias = linear_model.sgd_step(
+      weights, bias, x, y, linear_process.RATE
+    )
   return np.append(weights - linear_model.WEIGHTS, bias - linear_model.BIAS)
 
 
@@ -94,7 +55,9 @@ def _all_orders(x, y, epochs, batch_size, steps):
 def test_a_round_is_the_fixed_denominator_mean_of_clients_steps(whole_batches):
   clients = [linear_model.examples(n, seed=n) for n in (3, 8, 1)]
   expected = sum(_by_hand([client]) for client in clients) / 2
-  actual = _change(whole_batches, [linear_model.dataset(*c) for c in clients])
+  actual = linear_process.change(
+    whole_batches, [linear_model.dataset(*c) for c in clients]
+  )
   np.testing.assert_allclose(actual, expected, rtol=1e-4)
 
 
@@ -108,10 +71,10 @@ def test_a_round_is_the_fixed_denominator_mean_of_clients_steps(whole_batches):
   ],
 )
 def test_a_client_takes_the_steps_of_its_caps(examples, epochs, steps, taken):
-  process = _build(client_epochs=epochs, client_steps=steps)
+  process = linear_process.build(client_epochs=epochs, client_steps=steps)
   x, y = linear_model.examples(examples, seed=1)
   # Divided by the fixed denominator.
-  actual = 2 * _change(process, [linear_model.dataset(x, y)])
+  actual = 2 * linear_process.change(process, [linear_model.dataset(x, y)])
   assert _is_one_of(actual, _all_orders(x, y, epochs, 2, taken))
   # The candidates differ: a step or an example more would be noticed.
   assert not _is_one_of(actual, _all_orders(x, y, epochs, 2, taken - 1))
@@ -119,16 +82,19 @@ def test_a_client_takes_the_steps_of_its_caps(examples, epochs, steps, taken):
 
 
 def test_reads_no_more_examples_than_allowed():
-  process = _build(max_client_examples=3, batch_size=8, client_steps=1)
+  process = linear_process.build(
+    max_client_examples=3, batch_size=8, client_steps=1
+  )
   x, y = linear_model.examples(7, seed=2)
-  actual = 2 * _change(process, [linear_model.dataset(x, y)])
+  actual = 2 * linear_process.change(process, [linear_model.dataset(x, y)])
   np.testing.assert_allclose(actual, _by_hand([(x[:3], y[:3])]), rtol=1e-4)
 
 
 def test_the_order_is_new_in_each_round_and_follows_from_the_seed():
   data = [linear_model.dataset(*linear_model.examples(40, seed=3))]
-  still = _sgd(0.0)  # The server's, so that rounds differ in their order only.
-  process = _build(
+  # The server's, so that rounds differ in their order only.
+  still = linear_process.sgd(0.0)
+  process = linear_process.build(
     client_steps=1,
     server_optimizer=still,
     client_metrics=["loss"],
@@ -145,26 +111,30 @@ def test_the_order_is_new_in_each_round_and_follows_from_the_seed():
   first = losses(process)
   assert len(set(first)) == 3
   assert losses(process) == first
-  other = _build(
+  other = linear_process.build(
     client_steps=1, server_optimizer=still, client_metrics=["loss"], seed=1
   )
   assert set(losses(other)).isdisjoint(first)
 
 
 def test_momentum_of_the_server():
-  process = _build(
-    batch_size=8, client_steps=1, server_optimizer=_sgd(0.5, momentum=0.9)
+  process = linear_process.build(
+    batch_size=8,
+    client_steps=1,
+    server_optimizer=linear_process.sgd(0.5, momentum=0.9),
   )
   x, y = linear_model.examples(4, seed=4)
   weights, bias = linear_model.WEIGHTS, linear_model.BIAS
   velocity = np.zeros(3)
   for _ in range(3):
-    new = linear_model.sgd_step(weights, bias, x, y, _RATE)
+    new = linear_model.sgd_step(weights, bias, x, y, linear_process.RATE)
     # One client of the two that the denominator expects.
     velocity = 0.9 * velocity + np.append(new[0] - weights, new[1] - bias) / 2
     weights = weights + 0.5 * velocity[:2]
     bias = bias + 0.5 * velocity[2]
-  actual = _change(process, [linear_model.dataset(x, y)], rounds=3)
+  actual = linear_process.change(
+    process, [linear_model.dataset(x, y)], rounds=3
+  )
   expected = np.append(weights - linear_model.WEIGHTS, bias - linear_model.BIAS)
   np.testing.assert_allclose(actual, expected, rtol=1e-4)
 
@@ -173,25 +143,25 @@ def test_equals_tff_on_the_same_batches(whole_batches):
   clients = [linear_model.examples(n, seed=10 + n) for n in (8, 8)]
   theirs = tff.learning.algorithms.build_unweighted_fed_avg(
     linear_model.model(),
-    client_optimizer_fn=_sgd(_RATE),
-    server_optimizer_fn=_sgd(1.0),
+    client_optimizer_fn=linear_process.sgd(linear_process.RATE),
+    server_optimizer_fn=linear_process.sgd(1.0),
   )
   state = theirs.initialize()
   for _ in range(2):
     state = theirs.next(
       state, [linear_model.dataset(*c).batch(8) for c in clients]
     ).state
-  expected = _weights(theirs, state) - np.append(
+  expected = linear_process.weights(theirs, state) - np.append(
     linear_model.WEIGHTS, linear_model.BIAS
   )
-  actual = _change(
+  actual = linear_process.change(
     whole_batches, [linear_model.dataset(*c) for c in clients], rounds=2
   )
   np.testing.assert_allclose(actual, expected, rtol=1e-4)
 
 
 def test_a_weighted_factory_counts_every_client_alike(whole_batches):
-  weighted = _build(
+  weighted = linear_process.build(
     batch_size=8, client_steps=1, aggregator=tff.aggregators.MeanFactory()
   )
   # Two clients, as the fixed denominator of the other process.
@@ -199,7 +169,9 @@ def test_a_weighted_factory_counts_every_client_alike(whole_batches):
     linear_model.dataset(*linear_model.examples(n, seed=n)) for n in (1, 7)
   ]
   np.testing.assert_allclose(
-    _change(weighted, data), _change(whole_batches, data), rtol=1e-5
+    linear_process.change(weighted, data),
+    linear_process.change(whole_batches, data),
+    rtol=1e-5,
   )
 
 
@@ -243,21 +215,21 @@ def test_nothing_but_the_aggregate_leaves_clients_by_default(whole_batches):
 )
 def test_bad_and_empty_clients_cost_only_their_own_update(process, bad):
   good = linear_model.dataset(*linear_model.examples(5, seed=8))
-  alone = _change(process, [good])
+  alone = linear_process.change(process, [good])
   assert np.all(alone != 0)
-  beside = _change(process, [good, linear_model.dataset(*bad)])
+  beside = linear_process.change(process, [good, linear_model.dataset(*bad)])
   np.testing.assert_array_equal(beside, alone)
 
 
 def test_an_empty_cohort_is_a_round_of_noise():
-  process = _build(
+  process = linear_process.build(
     aggregator=tff.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(
       noise_multiplier=1.0, clients_per_round=2.0, clip=1.0
     )
   )
   state = process.initialize()
-  before = _weights(process, state)
-  after = _weights(process, process.next(state, []).state)
+  before = linear_process.weights(process, state)
+  after = linear_process.weights(process, process.next(state, []).state)
   assert np.all(np.isfinite(after)) and np.all(after != before)
 
 
@@ -278,7 +250,7 @@ def test_cohorts_of_changing_size_as_a_poisson_sampler_makes_them(process):
     assert output.metrics["client_work"]["num_clients"] == len(cohort)
     sizes.append(len(cohort))
   assert len(set(sizes)) > 2
-  assert np.all(np.isfinite(_weights(process, state)))
+  assert np.all(np.isfinite(linear_process.weights(process, state)))
 
 
 def test_a_resumed_run_equals_an_unbroken_one(process):
@@ -290,138 +262,7 @@ def test_a_resumed_run_equals_an_unbroken_one(process):
   for _ in range(2):
     copied = process.next(copied, data).state
   np.testing.assert_array_equal(
-    _weights(process, copied), _weights(process, unbroken[3])
+    linear_process.weights(process, copied),
+    linear_process.weights(process, unbroken[3]),
   )
   assert copied.client_work == 3
-
-
-def _gaussian_plan():
-  return plan_lib.PrivacyPlan(
-    population=10,
-    expected_clients_per_round=2,
-    rounds=3,
-    noise_multiplier=0.1,
-  )
-
-
-@pytest.mark.parametrize(
-  "factory",
-  [
-    pytest.param(
-      lambda: aggregators.gaussian_mean_factory(_gaussian_plan(), 1.0),
-      id="Gaussian",
-    ),
-    pytest.param(
-      lambda: adaptive.adaptive_gaussian_mean_factory(
-        _gaussian_plan(), clipped_count_stddev=1.0
-      ),
-      id="adaptive clipping",
-    ),
-    pytest.param(
-      lambda: tree.tree_mean_factory(
-        tree_plan.TreePlan(
-          population=2, clients_per_round=2, rounds=2, noise_multiplier=0.1
-        ),
-        clip_norm=1.0,
-      ),
-      id="DP-FTRL",
-    ),
-    pytest.param(
-      lambda: tff.learning.robust_aggregator(zeroing=True, clipping=True),
-      id="robust",
-    ),
-    pytest.param(
-      lambda: tff.learning.compression_aggregator(), id="compression"
-    ),
-  ],
-)
-def test_any_aggregation_factory_fits(factory):
-  process = _build(aggregator=factory())
-  data = [
-    linear_model.dataset(*linear_model.examples(n, seed=n)) for n in (5, 1)
-  ]
-  moved = _change(process, data, rounds=2)
-  assert np.all(np.isfinite(moved)) and np.all(moved != 0)
-
-
-def test_learns_under_noise():
-  plan = plan_lib.PrivacyPlan(
-    population=100,
-    expected_clients_per_round=4,
-    rounds=60,
-    noise_multiplier=0.1,
-  )
-  process = _build(
-    aggregator=aggregators.gaussian_mean_factory(plan, clip_norm=0.5),
-    batch_size=8,
-    client_steps=1,
-  )
-  truth = np.array([2.0, -1.0])
-  clients = []
-  for seed in range(4):
-    x, _ = linear_model.examples(8, seed)
-    clients.append(linear_model.dataset(x, x @ truth + 0.5))
-  learned = _change(process, clients, rounds=60) + np.append(
-    linear_model.WEIGHTS, linear_model.BIAS
-  )
-  np.testing.assert_allclose(learned, [2.0, -1.0, 0.5], atol=0.2)
-
-
-def test_has_the_documented_types(whole_batches):
-  assert isinstance(whole_batches, tff.learning.templates.LearningProcess)
-  state_type, data_type = whole_batches.next.type_signature.parameter
-  assert str(data_type) == "{<float32[2],float32>*}@CLIENTS"
-  assert state_type.placement is tff.SERVER
-  state_class = tff.learning.templates.LearningAlgorithmState
-  assert state_type.member.python_container is state_class
-  weights_type = whole_batches.get_model_weights.type_signature.result
-  assert weights_type.python_container is tff.learning.models.ModelWeights
-  assert str(weights_type) == (
-    "<trainable=<float32[2],float32>,non_trainable=<>>"
-  )
-  assert str(state_type.member.client_work) == "int32"
-
-
-def test_weights_can_be_set(whole_batches):
-  changed = tff.learning.models.ModelWeights(
-    (np.array([7.0, 8.0], np.float32), np.float32(9.0)), ()
-  )
-  state = whole_batches.set_model_weights(whole_batches.initialize(), changed)
-  np.testing.assert_array_equal(_weights(whole_batches, state), [7, 8, 9])
-
-
-@pytest.mark.parametrize(
-  ("overrides", "message"),
-  [
-    ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-    ({"client_steps": 0}, "client_steps must be at least 1, got 0"),
-    ({"client_epochs": 0}, "client_epochs must be at least 1"),
-    ({"max_client_examples": 0}, "max_client_examples must be at least 1"),
-    ({"client_metrics": ["accuracy"]}, "client_metrics must be .* accuracy"),
-  ],
-)
-def test_bad_arguments_are_named(overrides, message):
-  with pytest.raises(ValueError, match=message):
-    _build(**overrides)
-
-
-def test_wrong_types_are_refused():
-  with pytest.raises(TypeError, match="aggregator must be"):
-    _build(aggregator=tff.aggregators.SumFactory)
-  with pytest.raises(TypeError, match="model must be a tff.learning.models"):
-    _build(lambda: linear_model.model())
-
-
-def test_examples_of_unknown_shape_are_refused():
-  plain = linear_model.model()
-  model = tff.learning.models.FunctionalModel(
-    initial_weights=plain.initial_weights,
-    predict_on_batch_fn=plain.predict_on_batch,
-    loss_fn=plain.loss,
-    input_spec=(
-      tf.TensorSpec([None, None], tf.float32),
-      tf.TensorSpec([None], tf.float32),
-    ),
-  )
-  with pytest.raises(ValueError, match="model.input_spec must have known"):
-    _build(model)

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
-import tree
 
-from tests.aggregators import changed_sum
 from tests.learning import toy_gan
 from tff_gen_debug import learning
 from tff_gen_debug.learning import client_batches
@@ -16,40 +14,16 @@ from tff_gen_debug.models import gan
 
 pytestmark = pytest.mark.usefixtures("tff_runtime")
 
-_CLIENT_RATE, _SERVER_RATE, _GENERATOR_RATE = 0.5, 0.75, 0.25
-
-
-def _mean_factory():
-  """An exact mean over a fixed denominator of 2, whatever the cohort."""
-  return tff.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(
-    noise_multiplier=0.0, clients_per_round=2.0, clip=1e6
-  )
-
-
-def _build(loss=None, spread=0.0, **overrides):
-  arguments = dict(
-    aggregator=_mean_factory(),
-    client_optimizer=toy_gan.sgd(_CLIENT_RATE),
-    server_optimizer=toy_gan.sgd(_SERVER_RATE),
-    generator_optimizer=toy_gan.sgd(_GENERATOR_RATE),
-    discriminator_steps=3,
-    batch_size=2,
-    generator_steps=2,
-  )
-  arguments.update(overrides)
-  loss = loss or gan.NonSaturatingLoss(0.9)
-  return learning.build_dp_fed_gan(toy_gan.model(loss, spread), **arguments)
-
 
 @pytest.fixture(scope="module")
 def plain_process():
-  return _build(client_metrics=learning.CLIENT_METRICS)
+  return toy_gan.build(client_metrics=learning.CLIENT_METRICS)
 
 
 @pytest.fixture(scope="module")
 def random_process():
   """With random generator inputs and two epochs, so that all seeds matter."""
-  return _build(spread=1.0, client_epochs=2, seed=2**40 + 3)
+  return toy_gan.build(spread=1.0, client_epochs=2, seed=2**40 + 3)
 
 
 def _by_hand(client_steps, reals, rounds, discriminator_step, generator_step):
@@ -61,21 +35,15 @@ def _by_hand(client_steps, reals, rounds, discriminator_step, generator_step):
       client_slope, client_bias = slope, bias
       for _ in range(steps):
         client_slope, client_bias = discriminator_step(
-          client_slope, client_bias, real, offset, _CLIENT_RATE
+          client_slope, client_bias, real, offset, toy_gan.CLIENT_RATE
         )
       slope_deltas.append(client_slope - slope)
       bias_deltas.append(client_bias - bias)
-    slope += _SERVER_RATE * sum(slope_deltas) / 2
-    bias += _SERVER_RATE * sum(bias_deltas) / 2
+    slope += toy_gan.SERVER_RATE * sum(slope_deltas) / 2
+    bias += toy_gan.SERVER_RATE * sum(bias_deltas) / 2
     for _ in range(2):
-      offset = generator_step(offset, slope, bias, _GENERATOR_RATE)
+      offset = generator_step(offset, slope, bias, toy_gan.GENERATOR_RATE)
   return offset, slope, bias
-
-
-def _weights(process, state):
-  weights = process.get_model_weights(state)
-  slope, bias = weights.discriminator
-  return weights.generator[0][0], slope[0], bias
 
 
 def _non_saturating(slope, bias, real, fake, rate):
@@ -96,13 +64,13 @@ def test_non_saturating_rounds_equal_numpy(plain_process):
     toy_gan.non_saturating_generator_step,
   )
   np.testing.assert_allclose(
-    _weights(plain_process, state), expected, rtol=1e-5
+    toy_gan.all_weights(plain_process, state), expected, rtol=1e-5
   )
   assert state.round_num == 3
 
 
 def test_wasserstein_rounds_equal_numpy():
-  process = _build(gan.WassersteinLoss(gradient_penalty=0.3))
+  process = toy_gan.build(gan.WassersteinLoss(gradient_penalty=0.3))
   data = [toy_gan.dataset([1.5] * 5), toy_gan.dataset([-2.0] * 3)]
   state = process.initialize()
   for _ in range(2):
@@ -114,7 +82,9 @@ def test_wasserstein_rounds_equal_numpy():
     lambda *step: toy_gan.wasserstein_step(*step, penalty=0.3),
     toy_gan.wasserstein_generator_step,
   )
-  np.testing.assert_allclose(_weights(process, state), expected, rtol=1e-5)
+  np.testing.assert_allclose(
+    toy_gan.all_weights(process, state), expected, rtol=1e-5
+  )
 
 
 def test_equals_a_plain_tensorflow_loop(random_process):
@@ -138,7 +108,7 @@ def test_equals_a_plain_tensorflow_loop(random_process):
       )
       update = gan_steps.train_discriminator(
         model,
-        toy_gan.sgd(_CLIENT_RATE),
+        toy_gan.sgd(toy_gan.CLIENT_RATE),
         discriminator,
         generator,
         statistics,
@@ -147,13 +117,15 @@ def test_equals_a_plain_tensorflow_loop(random_process):
       )
       deltas.append(update.delta)
     discriminator = tuple(
-      w + _SERVER_RATE * sum(changes) / 2
+      w + toy_gan.SERVER_RATE * sum(changes) / 2
       for w, changes in zip(discriminator, zip(*deltas))
     )
     update = gan_steps.train_generator(
       model,
-      toy_gan.sgd(_GENERATOR_RATE),
-      toy_gan.sgd(_GENERATOR_RATE).initialize(tf.TensorSpec([1], tf.float32)),
+      toy_gan.sgd(toy_gan.GENERATOR_RATE),
+      toy_gan.sgd(toy_gan.GENERATOR_RATE).initialize(
+        tf.TensorSpec([1], tf.float32)
+      ),
       generator,
       statistics,
       discriminator,
@@ -164,7 +136,9 @@ def test_equals_a_plain_tensorflow_loop(random_process):
     generator = update.weights
   expected = (generator[0][0], discriminator[0][0], discriminator[1])
   np.testing.assert_allclose(
-    _weights(random_process, state), [w.numpy() for w in expected], rtol=1e-5
+    toy_gan.all_weights(random_process, state),
+    [w.numpy() for w in expected],
+    rtol=1e-5,
   )
 
 
@@ -178,7 +152,8 @@ def test_a_resumed_run_equals_an_unbroken_one(random_process):
     copied = random_process.next(copied, data).state
   tf.nest.map_structure(np.testing.assert_array_equal, copied, unbroken[3])
   assert not np.array_equal(
-    _weights(random_process, unbroken[2]), _weights(random_process, copied)
+    toy_gan.all_weights(random_process, unbroken[2]),
+    toy_gan.all_weights(random_process, copied),
   )
 
 
@@ -186,7 +161,9 @@ def test_clients_with_other_data_draw_other_noise(random_process):
   state = random_process.initialize()
 
   def slope_after(data):
-    return _weights(random_process, random_process.next(state, data).state)[1]
+    return toy_gan.all_weights(
+      random_process, random_process.next(state, data).state
+    )[1]
 
   one = slope_after([toy_gan.dataset([1.0, 1.0])])
   same = slope_after([toy_gan.dataset([1.0, 1.0])])
@@ -225,7 +202,8 @@ def test_bad_and_empty_clients_cost_only_their_own_update(plain_process):
   for bad in ([np.nan], [1.0, np.inf], []):
     beside = plain_process.next(state, [good, toy_gan.dataset(bad)]).state
     np.testing.assert_array_equal(
-      _weights(plain_process, beside), _weights(plain_process, alone)
+      toy_gan.all_weights(plain_process, beside),
+      toy_gan.all_weights(plain_process, alone),
     )
 
 
@@ -233,12 +211,12 @@ def test_an_empty_cohort_leaves_the_discriminator_and_trains_the_generator(
   plain_process,
 ):
   output = plain_process.next(plain_process.initialize(), [])
-  offset, slope, bias = _weights(plain_process, output.state)
+  offset, slope, bias = toy_gan.all_weights(plain_process, output.state)
   assert (slope, bias) == (toy_gan.SLOPE, toy_gan.BIAS)
   expected = toy_gan.OFFSET
   for _ in range(2):
     expected = toy_gan.non_saturating_generator_step(
-      expected, slope, bias, _GENERATOR_RATE
+      expected, slope, bias, toy_gan.GENERATOR_RATE
     )
   np.testing.assert_allclose(offset, expected, rtol=1e-6)
   assert output.metrics["clients"]["num_clients"] == 0
@@ -257,7 +235,7 @@ def test_cohorts_of_any_size_follow_each_other(plain_process):
 
 
 def test_averaged_generator_is_the_moving_average():
-  process = _build(averaging_decay=0.75)
+  process = toy_gan.build(averaging_decay=0.75)
   state = process.initialize()
   average = toy_gan.OFFSET
   for _ in range(3):
@@ -268,80 +246,6 @@ def test_averaged_generator_is_the_moving_average():
     weights.averaged_generator[0][0], average, rtol=1e-6
   )
   assert weights.sampling_generator is weights.averaged_generator
-
-
-def test_learns_the_mean_of_the_clients():
-  process = _build(
-    spread=1.0,
-    aggregator=tff.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(
-      noise_multiplier=0.01, clients_per_round=4.0, clip=0.5
-    ),
-    client_optimizer=toy_gan.sgd(0.1),
-    server_optimizer=toy_gan.sgd(1.0),
-    generator_optimizer=toy_gan.sgd(0.1),
-    batch_size=32,
-    generator_batch_size=32,
-    averaging_decay=0.95,
-  )
-  rng = np.random.default_rng(0)
-  clients = [toy_gan.dataset(rng.normal(2.0, 1.0, 32)) for _ in range(4)]
-  state = process.initialize()
-  for _ in range(80):
-    state = process.next(state, clients).state
-  averaged = process.get_model_weights(state).averaged_generator[0][0]
-  # It starts at -0.5; the data's mean is 2.
-  assert 1.5 < averaged < 2.5
-
-
-@pytest.mark.parametrize(
-  "factory",
-  [
-    pytest.param(
-      lambda: tff.aggregators.DifferentiallyPrivateFactory.gaussian_adaptive(
-        noise_multiplier=0.1, clients_per_round=2.0
-      ),
-      id="adaptive clipping",
-    ),
-    pytest.param(
-      lambda: tff.aggregators.DifferentiallyPrivateFactory.tree_aggregation(
-        noise_multiplier=0.1,
-        clients_per_round=2.0,
-        l2_norm_clip=1.0,
-        record_specs=(
-          tf.TensorSpec([1], tf.float32),
-          tf.TensorSpec([], tf.float32),
-        ),
-      ),
-      id="DP-FTRL",
-    ),
-    pytest.param(
-      lambda: tff.learning.robust_aggregator(zeroing=True, clipping=True),
-      id="robust",
-    ),
-    pytest.param(lambda: tff.aggregators.MeanFactory(), id="weighted mean"),
-  ],
-)
-def test_any_aggregation_factory_of_tff_fits(factory):
-  process = _build(aggregator=factory())
-  state = process.initialize()
-  data = [toy_gan.dataset([1.5] * 5), toy_gan.dataset([-2.0])]
-  for _ in range(2):
-    state = process.next(state, data).state
-  moved = np.subtract(
-    _weights(process, state), (toy_gan.OFFSET, toy_gan.SLOPE, toy_gan.BIAS)
-  )
-  assert np.all(np.isfinite(moved)) and np.all(moved != 0)
-
-
-def test_a_weighted_factory_counts_every_client_alike():
-  weighted = _build(aggregator=tff.aggregators.MeanFactory())
-  uniform = _build()  # Divides by 2, the number of clients below.
-  data = [toy_gan.dataset([1.5] * 5), toy_gan.dataset([-2.0])]
-  np.testing.assert_allclose(
-    _weights(weighted, weighted.next(weighted.initialize(), data).state),
-    _weights(uniform, uniform.next(uniform.initialize(), data).state),
-    rtol=1e-6,
-  )
 
 
 def test_is_a_learning_process_with_the_documented_types(plain_process):
@@ -374,12 +278,7 @@ def test_is_a_learning_process_with_the_documented_types(plain_process):
 )
 def test_bad_arguments_are_named(overrides, message):
   with pytest.raises(ValueError, match=message):
-    _build(**overrides)
-
-
-def test_what_is_no_aggregation_factory_is_refused():
-  with pytest.raises(TypeError, match="aggregator must be"):
-    _build(aggregator=tff.aggregators.SumFactory)
+    toy_gan.build(**overrides)
 
 
 def test_generate_images_is_a_function_of_weights_and_seed():
@@ -395,25 +294,3 @@ def test_generate_images_is_a_function_of_weights_and_seed():
   )
   with pytest.raises(ValueError, match="count must be at least 1"):
     learning.generate_images(model, weights, 0)
-
-
-def test_an_aggregate_that_is_not_finite_changes_no_discriminator():
-  def poison(values):
-    return tf.nest.map_structure(lambda value: value * np.nan, values)
-
-  process = _build(
-    aggregator=changed_sum.ChangedSumFactory(poison),
-    server_optimizer=tff.learning.optimizers.build_adam(0.5),
-  )
-  start = process.initialize()
-  output = process.next(start, [toy_gan.dataset([1.0, 2.0])])
-  assert output.metrics["server"]["update_non_finite"] == 1
-  before, after = start.weights, output.state.weights
-  unchanged = zip(
-    tree.flatten((before.discriminator, start.discriminator_optimizer)),
-    tree.flatten((after.discriminator, output.state.discriminator_optimizer)),
-  )
-  for one, other in unchanged:
-    np.testing.assert_array_equal(one, other)
-  # The generator goes on against the discriminator that there is.
-  assert np.isfinite(after.generator[0]) and after.generator != before.generator

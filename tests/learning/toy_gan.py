@@ -9,10 +9,13 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests.learning import exact_mean
 from tff_gen_debug import learning
 from tff_gen_debug.models import gan
 
 OFFSET, SLOPE, BIAS = -0.5, 0.25, 0.125
+# Of SGD in `build`.
+CLIENT_RATE, SERVER_RATE, GENERATOR_RATE = 0.5, 0.75, 0.25
 
 
 def generator(spread: float) -> gan.Generator:
@@ -68,6 +71,29 @@ def process() -> tff.learning.templates.LearningProcess:
     batch_size=2,
     generator_steps=1,
   )
+
+
+def build(loss=None, spread=0.0, **overrides):
+  """A process with an exact mean, three client steps and two of the server."""
+  arguments = dict(
+    aggregator=exact_mean.factory(),
+    client_optimizer=sgd(CLIENT_RATE),
+    server_optimizer=sgd(SERVER_RATE),
+    generator_optimizer=sgd(GENERATOR_RATE),
+    discriminator_steps=3,
+    batch_size=2,
+    generator_steps=2,
+  )
+  arguments.update(overrides)
+  loss = loss or gan.NonSaturatingLoss(0.9)
+  return learning.build_dp_fed_gan(model(loss, spread), **arguments)
+
+
+def all_weights(process, state):
+  """The offset, the slope and the bias."""
+  weights = process.get_model_weights(state)
+  slope, bias = weights.discriminator
+  return weights.generator[0][0], slope[0], bias
 
 
 def _sigmoid(x):
