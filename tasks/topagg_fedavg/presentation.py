@@ -26,8 +26,8 @@ _TITLES = {
 }
 _AXES = {
   "epsilon": "epsilon",
-  "top_k": "share of the weights",
-  "threshold": "threshold, as a share of the expected users",
+  "top_k": "share of the weights, in percent",
+  "threshold": "threshold, in percent of the expected users",
   "votes": "entry above which a drawn vote is certain",
   "examples": "epsilon",
 }
@@ -109,6 +109,7 @@ def _sections(
   else:
     lines = answer
     measured = [(name, m) for name, row in answer.items() for m in row]
+  values = _values(config, question)
   chart = report_lib.ImageGrid(
     title=title,
     figures=[
@@ -117,7 +118,8 @@ def _sections(
         png=charts.line_chart(
           {name: [m.mean for m in row] for name, row in lines.items()},
           errors={name: [m.stddev for m in row] for name, row in lines.items()},
-          x=_positions(config, question),
+          x=_positions(values),
+          x_names=_names(question, values),
           x_label=_AXES[question],
           y_label="accuracy",
           as_percent=True,
@@ -144,20 +146,30 @@ def _by_clip(
   }
 
 
-def _positions(config: config_lib.Config, question: str) -> list[float]:
+def _values(config: config_lib.Config, question: str) -> list[float]:
+  """What is compared along the axis."""
   if question == "top_k":
     return config_lib.numbers(config.top_shares)
   if question == "threshold":
     return config_lib.numbers(config.thresholds)
   if question == "votes":
     clips = config_lib.numbers(config.coordinate_clips)
-    values = sorted(clip or np.inf for clip in clips)
-  else:
-    values = config_lib.numbers(config.epsilons)
+    return sorted(clip or np.inf for clip in clips)
+  return config_lib.numbers(config.epsilons)
+
+
+def _positions(values: Sequence[float]) -> list[float]:
+  """Where on the axis: what is infinite is beyond the largest."""
   finite = [value for value in values if np.isfinite(value)]
-  # Without noise, or without a clip, is drawn beyond the largest of them.
   beyond = 4 * max(finite, default=1)
   return [value if np.isfinite(value) else beyond for value in values]
+
+
+def _names(question: str, values: Sequence[float]) -> list[str]:
+  if question in ("top_k", "threshold"):
+    return [f"{value:.3g}" for value in 100 * np.array(values)]
+  infinite = "no clip" if question == "votes" else "no noise"
+  return [f"{v:g}" if np.isfinite(v) else infinite for v in values]
 
 
 def _caption(config: config_lib.Config, question: str) -> str:
@@ -167,11 +179,6 @@ def _caption(config: config_lib.Config, question: str) -> str:
   )
   if question in ("top_k", "threshold", "votes"):
     caption += f" Epsilon {config.detail_epsilon:g}."
-    if question == "votes" and 0 in config_lib.numbers(config.coordinate_clips):
-      caption += " Rightmost: drawn without a clip."
-    return caption
-  if "inf" in config_lib.strings(config.epsilons):
-    caption += " Rightmost: without noise."
   return caption
 
 
@@ -229,6 +236,7 @@ def _overlap_chart(
             "uniformly, agreeing": [o.uniform_gain for o in first],
           },
           x=[o.top_share for o in first],
+          x_names=_names("top_k", [o.top_share for o in first]),
           x_label=_AXES["top_k"],
           y_label="gain",
           log_x=True,

@@ -98,6 +98,20 @@ def test_positions_are_the_callers():
   assert not has_marker_between([0, 1, 2, 100])
 
 
+def test_positions_may_have_names():
+  def names(**kwargs):
+    """What is written below the axis, but for its label."""
+    picture = _chart({"a": [1.0, 2.0, 1.0]}, **kwargs)
+    return picture[525:555]
+
+  plain = names(x=[1, 2, 4])
+  named = names(x=[1, 2, 4], x_names=["", "", "$no_noise$"])
+  dark = [(part[..., :3] < 100).all(axis=-1) for part in (plain, named)]
+  assert dark[0][:, :300].any() and not dark[1][:, :300].any()
+  assert dark[1][:, 850:].sum() > dark[0][:, 850:].sum()
+  assert (names(x=[1, 2, 4], log_x=True, x_names=list("abc")) != named).any()
+
+
 def test_a_logarithmic_scale_has_equal_factors_equally_far_apart():
   def markers(x, **kwargs):
     picture = _chart({"a": [1.0] * len(x)}, x=x, **kwargs)
@@ -129,6 +143,7 @@ def test_factors_of_values_can_be_shown():
     ({"a": []}, {}, "equally long"),
     ({"a": [1, 2], "b": [1]}, {}, "equally long"),
     ({"a": [1, 2]}, dict(x=[1]), "x must have 2"),
+    ({"a": [1, 2]}, dict(x_names=["one"]), "x_names must be 2 names, got 1"),
     ({"a": [1]}, dict(errors={"b": [1]}), "'b'"),
     ({"a": [1]}, dict(errors={"a": [1, 2]}), "1 values, got 2"),
     ({"a": [1]}, dict(errors={"a": [-1]}), "negative"),

@@ -30,6 +30,7 @@ def line_chart(
   x_label: str,
   y_label: str,
   x: Optional[Sequence[float]] = None,
+  x_names: Optional[Sequence[str]] = None,
   errors: Optional[Mapping[str, Sequence[float]]] = None,
   as_percent: bool = False,
   log_x: bool = False,
@@ -46,6 +47,7 @@ def line_chart(
     x_label: What the horizontal axis shows.
     y_label: What the vertical axis shows.
     x: n positions; by default 1, 2, ..., n.
+    x_names: n names of the positions, shown in place of numbers.
     errors: Name -> n half lengths of error bars, >= 0, for some of the series.
     as_percent: Whether to show shares as percentages.
     log_x: Whether positions are on a logarithmic scale; they must be positive.
@@ -55,7 +57,7 @@ def line_chart(
     The bytes of a PNG file of 1050 x 600 pixels.
 
   Raises:
-    ValueError: If there are too few or too many series, lengths differ, or
+    ValueError: If there are too few or too many series, lengths differ,
       `errors` has another key or a negative number, or a position on a
       logarithmic scale is not positive.
   """
@@ -70,6 +72,8 @@ def line_chart(
   positions = np.arange(1, length + 1) if x is None else np.asarray(x)
   if positions.shape != (length,):
     raise ValueError(f"x must have {length} positions, got {len(positions)}")
+  if x_names is not None and len(x_names) != length:
+    raise ValueError(f"x_names must be {length} names, got {len(x_names)}")
   if log_x and np.any(positions <= 0):
     raise ValueError(f"x must be positive with log_x, got {min(positions)}")
   bar_lengths = _check_errors(errors or {}, series, length)
@@ -104,9 +108,14 @@ def line_chart(
     )
   if log_x:
     axes.set_xscale("log")
-    # The positions themselves, not powers of ten.
-    axes.set_xticks(positions, [f"{p:g}" for p in positions])
     axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+  if log_x or x_names is not None:
+    # On a logarithmic scale the positions themselves, not powers of ten.
+    axes.set_xticks(
+      positions,
+      [f"{p:g}" for p in positions] if x_names is None else x_names,
+      parse_math=False,
+    )
   if log_y:
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(
@@ -124,7 +133,7 @@ def line_chart(
     text.set_parse_math(False)
   if as_percent:
     axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0))
-  if x is None:
+  if x is None and x_names is None:
     axes.xaxis.set_major_locator(
       matplotlib.ticker.MaxNLocator(integer=True, min_n_ticks=1)
     )
