@@ -9,6 +9,8 @@ from concurrent import futures
 from concurrent.futures import process
 import multiprocessing
 from multiprocessing import util
+import os
+import threading
 
 from tasks import console
 from tasks.topagg_fedavg import config as config_lib
@@ -92,6 +94,7 @@ def _start(
   processes: int,
 ) -> None:
   global _trainer
+  threading.Thread(target=_end_with_parent, daemon=True).start()
   console.set_up()
   cores = worker_process.available_cores()
   own_runtime = runtime.use_local_runtime(
@@ -100,6 +103,17 @@ def _start(
   # Such processes end without what `atexit` has.
   util.Finalize(None, own_runtime.close, exitpriority=0)
   _trainer = training.Trainer(config, population, folder)
+
+
+def _end_with_parent() -> None:
+  """Ends this process when its parent is gone, killed for instance.
+
+  It would wait for the next training otherwise, for ever.
+  """
+  parent = multiprocessing.parent_process()
+  if parent is not None:
+    parent.join()
+    os._exit(1)
 
 
 def _accuracy(trial: settings.Trial) -> float:

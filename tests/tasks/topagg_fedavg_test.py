@@ -4,8 +4,12 @@ import dataclasses
 import json
 import math
 import os
+import subprocess
+import sys
+import time
 
 import numpy as np
+import psutil
 import pytest
 
 from tasks.topagg_fedavg import config as config_lib
@@ -14,6 +18,7 @@ from tasks.topagg_fedavg import population as population_lib
 from tasks.topagg_fedavg import settings
 from tasks.topagg_fedavg import training
 from tasks.topagg_fedavg import training_pool
+from tests.runtime import worker_programs
 from tff_gen_debug import run_folder
 
 pytestmark = pytest.mark.usefixtures("tff_runtime")
@@ -183,3 +188,46 @@ def test_a_pool_whose_processes_do_not_start_says_what_to_do(
   with training_pool.TrainingPool(_CONFIG, population, str(file), 1) as pool:
     with pytest.raises(training_pool.TrainingPoolError, match="goes on"):
       pool.accuracies([trial])
+
+
+_ENDLESS = """
+import dataclasses
+import math
+import sys
+
+import numpy as np
+
+from tasks.topagg_fedavg import config as config_lib
+from tasks.topagg_fedavg import population as population_lib
+from tasks.topagg_fedavg import settings
+from tasks.topagg_fedavg import training_pool
+
+examples = population_lib.Examples(
+  np.zeros([8, 28, 28, 1], np.float32), np.zeros(8, np.int32)
+)
+population = population_lib.Population(
+  {f"user_{i}": examples for i in range(20)}, examples, examples
+)
+config = dataclasses.replace(config_lib.PRESETS["smoke"], rounds=10**6)
+trial = settings.Trial(settings.Setting("gaussian", math.inf), 1.0, 1.0, 1)
+with training_pool.TrainingPool(config, population, sys.argv[1], 1) as pool:
+  pool.accuracies([trial])
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_program_leaves_no_process_of_its_pool(tmp_path):
+  with subprocess.Popen(
+    [sys.executable, "-c", _ENDLESS, str(tmp_path)], stdin=subprocess.DEVNULL
+  ) as program:
+    try:
+      deadline = time.monotonic() + 120
+      started = []
+      while not any("worker_binary" in child.name() for child in started):
+        assert time.monotonic() < deadline and program.poll() is None
+        time.sleep(0.2)
+        started = psutil.Process(program.pid).children(recursive=True)
+    finally:
+      program.kill()
+  for child in started:
+    assert worker_programs.wait_until_gone(child.pid, 20), child
