@@ -55,11 +55,13 @@ class Victims:
     return self
 
   def __exit__(self, *unused_error) -> None:
-    self._program.stdin.close()
-    try:
-      self._program.wait(10)
-    except subprocess.TimeoutExpired:
-      self._program.kill()
+    # Which closes its pipes and waits.
+    with self._program:
+      self._program.stdin.close()
+      try:
+        self._program.wait(10)
+      except subprocess.TimeoutExpired:
+        self._program.kill()
 
 
 def wait_until_started(pid: int, folder: pathlib.Path) -> None:
