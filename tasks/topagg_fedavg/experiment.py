@@ -54,14 +54,14 @@ def run(config: config_lib.Config, folder: str, processes: int = 1) -> str:
   trainer = training.Trainer(
     config, population, os.path.join(folder, "trainings")
   )
-  with contextlib.ExitStack() as stack:
-    trainings: comparisons_lib.Trainings = trainer
-    if processes > 1:
-      trainings = stack.enter_context(
-        training_pool.TrainingPool(
-          config, population, trainer.folder, processes
-        )
-      )
+  pool: contextlib.AbstractContextManager[comparisons_lib.Trainings]
+  if processes > 1:
+    pool = training_pool.TrainingPool(
+      config, population, trainer.folder, processes
+    )
+  else:
+    pool = contextlib.nullcontext(trainer)
+  with pool as trainings:
     answers = _ask(config, population, trainer, trainings)
   report = presentation.make_report(
     config,

@@ -104,7 +104,7 @@ def _sections(
   if question == "overlap":
     return [_overlap_chart(title, answer), _overlap_table(answer)]
   if question == "votes":
-    lines = _by_clip(config, answer)
+    lines = _by_clip(answer)
     measured = list(answer.items())
   else:
     lines = answer
@@ -133,17 +133,13 @@ def _sections(
 
 
 def _by_clip(
-  config: config_lib.Config, answer: Mapping[str, comparisons.Measured]
+  answer: Mapping[str, comparisons.Measured],
 ) -> Mapping[str, Sequence[comparisons.Measured]]:
   """Drawn votes by clip, and plain signs, which no clip changes."""
   *drawn, signs = answer.values()
-  clips = config_lib.numbers(config.coordinate_clips)
   # No clip is the largest one.
-  order = sorted(range(len(clips)), key=lambda i: clips[i] or np.inf)
-  return {
-    "drawn": [drawn[i] for i in order],
-    "plain signs": [signs] * len(clips),
-  }
+  drawn.sort(key=lambda m: m.setting.coordinate_clip or np.inf)
+  return {"drawn": drawn, "plain signs": [signs] * len(drawn)}
 
 
 def _values(config: config_lib.Config, question: str) -> list[float]:

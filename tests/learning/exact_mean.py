@@ -3,10 +3,8 @@
 import tensorflow_federated as tff
 
 
-def factory(
-  denominator: float = 2.0,
-) -> tff.aggregators.UnweightedAggregationFactory:
-  """The sum over a fixed denominator, whatever the cohort."""
+def factory() -> tff.aggregators.UnweightedAggregationFactory:
+  """The sum over a fixed denominator of 2, whatever the cohort."""
   return tff.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(
-    noise_multiplier=0.0, clients_per_round=denominator, clip=1e6
+    noise_multiplier=0.0, clients_per_round=2.0, clip=1e6
   )
